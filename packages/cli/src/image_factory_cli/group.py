@@ -1,0 +1,69 @@
+"""The group of commands, each imported only when it is called, and the one place that catches errors."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from image_factory.errors import ImageFactoryError, UserError
+
+COMMANDS: dict[str, str] = {
+    # command: one line for the list of commands, so that help imports none of them
+}
+"""Every command, in the order of a first reading; `commands/<name>.py` holds it as `command`."""
+
+ALIASES: dict[str, str] = {"analyse": "analyze"}
+
+
+class LazyGroup(click.Group):
+    """Lists commands from `COMMANDS` and imports one when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        name = ALIASES.get(cmd_name, cmd_name)
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"image_factory_cli.commands.{name.replace('-', '_')}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="image-factory-core", prog_name="image-factory", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Keep container images current with the images they are built on."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code."""
+    try:
+        answer: Any = cli.main(args=list(arguments), prog_name="image-factory", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.Abort:
+        sys.stderr.write("interrupted\n")
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return UserError.exit_code
+    except ImageFactoryError as error:
+        show_error(error)
+        return error.exit_code
+    return answer if isinstance(answer, int) else 0
+
+
+def show_error(error: ImageFactoryError) -> None:
+    """Write one line of error and, where there is one, one line of hint."""
+    sys.stderr.write(f"error: {error}\n")
+    if error.hint:
+        sys.stderr.write(f"hint: {error.hint}\n")

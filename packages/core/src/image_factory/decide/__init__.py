@@ -1,0 +1,1 @@
+"""The decisions: frozen facts in, values with their reasons out. Pure: no I/O, no clock, no log."""

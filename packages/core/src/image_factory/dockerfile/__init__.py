@@ -1,0 +1,1 @@
+"""Dockerfiles with BuildKit's semantics: which images would a build pull? Pure."""

@@ -1,0 +1,1 @@
+"""What the program does, one verb a file: gather, decide, act, report."""

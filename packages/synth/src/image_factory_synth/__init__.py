@@ -1,0 +1,1 @@
+"""Kargo resources from state: plain records first, cdk8s last."""

@@ -1,0 +1,1 @@
+"""dockerhub for Image Factory."""

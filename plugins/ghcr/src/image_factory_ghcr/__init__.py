@@ -1,0 +1,1 @@
+"""ghcr for Image Factory."""

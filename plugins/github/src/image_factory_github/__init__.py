@@ -1,0 +1,1 @@
+"""github for Image Factory."""
