@@ -13,6 +13,20 @@ from image_factory.errors import ImageFactoryError, UserError
 
 COMMANDS: dict[str, str] = {
     # command: one line for the list of commands, so that help imports none of them
+    "demo": "Show the main job on a loopback registry and git server.",
+    "init": "Make an image-factory folder.",
+    "enroll": "Add an image to images.yaml.",
+    "validate": "Check images.yaml and config.yaml.",
+    "inspect": "Show which images Dockerfiles would pull.",
+    "analyze": "Find the base images of enrolled images and record them.",
+    "observe": "Ask registries what tags point at now and record what moved.",
+    "status": "Show what is known of every image.",
+    "explain": "Say what an image is, what it waits for and why.",
+    "graph": "Show which image is built on which.",
+    "synth": "Write the Kargo resources.",
+    "plugins": "List the plugins that are loaded.",
+    "schema": "Print the JSON Schema of images.yaml.",
+    "completion": "Print the completion script of a shell.",
 }
 """Every command, in the order of a first reading; `commands/<name>.py` holds it as `command`."""
 

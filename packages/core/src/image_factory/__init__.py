@@ -19,7 +19,7 @@ __all__ = ["__version__", "hookimpl"]
 
 def __getattr__(name: str) -> Any:
     if name == "hookimpl":
-        from image_factory.hookspecs import hookimpl  # noqa: PLC0415  (pluggy is needed by plugins only)
+        from image_factory.hookspecs import hookimpl
 
         return hookimpl
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

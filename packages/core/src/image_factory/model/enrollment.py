@@ -117,9 +117,18 @@ def _repository(value: str) -> str:
     return value
 
 
+_OWNER_AND_NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.~/-]*\Z")
+_CLONE_URL = re.compile(
+    r"(?:(?:https?|ssh|git|file)://|[A-Za-z0-9_.-]+@[A-Za-z0-9.-]+:|/|\./|\.\./)[A-Za-z0-9_.~/:@%+\[\]-]*\Z"
+)
+
+
 def _source_repository(value: str) -> str:
-    if value and not re.fullmatch(r"[A-Za-z0-9_.][A-Za-z0-9_.~/-]*", value) or ".." in value.split("/"):
-        raise ValueError(f"not a source repository: {value!r}; write owner/repository")
+    """Accept `owner/repository`, and for the git provider a clone URL or a folder; never an option or a transport."""
+    if value and not _OWNER_AND_NAME.match(value) and not _CLONE_URL.match(value):
+        raise ValueError(
+            f"not a source repository: {value!r}; write owner/repository, or a clone URL with provider: git"
+        )
     return value
 
 
