@@ -34,6 +34,8 @@ class BaseSite(Record):
     """The base image's state name, or the managed image's where it is one of ours."""
     reference: str
     """Canonical."""
+    written: str | None = None
+    """The word in the Dockerfile, where it differs from `reference`."""
     role: str
     """One of `image_factory.dockerfile.reading.Role`."""
     file: str
