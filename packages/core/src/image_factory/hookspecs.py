@@ -28,8 +28,16 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 @hookspec
-def register_registries(register: Callable[[Registry], None], settings: Settings, http: Http, clock: Clock) -> None:
+def register_registries(
+    register: Callable[[Registry], None],
+    settings: Settings,
+    http: Http,
+    clock: Clock,
+    credentials: Callable[[Repository], Credentials | None],
+) -> None:
     """Introduce registries by calling `register` with each.
+
+    `credentials` asks the `credentials_for` hook; call it when a registry wants authentication, not before.
 
     Called once at start-up; all plugins answer. Whatever it raises stops start-up with an error that
     names the plugin. Used by oci (built in), ghcr, dockerhub.
