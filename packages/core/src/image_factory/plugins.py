@@ -192,7 +192,7 @@ class _Registration:
         hook: str,
         port: str,
         table: dict[str, PortType],
-        protocol: type[PortType],
+        protocol: Any,
         arguments: Mapping[str, Any],
     ) -> None:
         def register(item: PortType) -> None:

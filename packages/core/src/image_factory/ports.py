@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
+from image_factory.model.selection import Candidate, Selection
 from image_factory.oci.manifest import Index, Manifest
 from image_factory.oci.platform import Platform
 from image_factory.oci.reference import Digest, Repository, Tag
@@ -375,23 +376,6 @@ class BuildTrigger(Protocol):
 
 
 # --- choice among tags --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A tag that might be chosen."""
-
-    tag: str
-    digest: Digest | None = None
-    created_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """What a strategy chose, or None, and why."""
-
-    chosen: Candidate | None
-    reason: str
 
 
 @runtime_checkable
