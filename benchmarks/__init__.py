@@ -1,0 +1,1 @@
+"""What Image Factory costs, each beside a yardstick measured in the same run; `README.md` says how."""
