@@ -69,6 +69,10 @@ class InvalidState(UserError):
     """A state file cannot be read as the record that it should hold."""
 
 
+class UnsupportedVersion(InvalidState):
+    """A state file was written by a newer program; it is left as it is."""
+
+
 class NotFound(UserError):
     """Something that the user named (an image, a file, a folder) does not exist."""
 

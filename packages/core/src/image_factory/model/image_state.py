@@ -8,16 +8,81 @@ Pure.
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Literal
+from math import isfinite
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
 from image_factory.model.enrollment import Enrollment, Kind, Record, SelectionStrategy
 
 MIN_UPDATE_HISTORY = 10
 """Digest changes that a base's history keeps at least; every unabsorbed one is kept beyond them."""
+
+
+def format_time(instant: datetime) -> str:
+    """Return an instant as RFC 3339 in UTC, such as 2024-01-31T12:00:00Z; parts of a second where there are any."""
+    return instant.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+
+
+def parse_time(text: str) -> datetime:
+    """Return the instant that an ISO 8601 date or time writes; without a zone it is UTC.
+
+    Raises:
+        ValueError: `text` is no such time.
+    """
+    try:
+        instant = datetime.fromisoformat(text)
+        return _in_utc(instant)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"not a time: {text!r}; write one such as 2024-01-31T12:00:00Z") from error
+
+
+def _in_utc(instant: datetime) -> datetime:
+    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+
+
+def _time(value: object) -> object:
+    if isinstance(value, str):
+        return parse_time(value)
+    if isinstance(value, datetime):
+        return value
+    # pydantic would take a number for seconds since 1970, and `2024` for a morning of that year.
+    raise ValueError(f"not a time: {value!r}; write one such as 2024-01-31T12:00:00Z")
+
+
+Time = Annotated[
+    datetime,
+    BeforeValidator(_time),
+    AfterValidator(_in_utc),
+    PlainSerializer(format_time, return_type=str, when_used="json"),
+]
+"""An instant in UTC; in text RFC 3339 with Z."""
+
+
+def _plain(value: object) -> Any:
+    """Return what YAML and JSON both hold, so that a record that was written and read equals itself."""
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, float):
+        if not isfinite(value):
+            raise ValueError(f"not a number that can be written: {value!r}")
+        return value
+    if isinstance(value, datetime):
+        return format_time(_in_utc(value))
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    raise ValueError(f"not a value that can be written: {value!r}")
+
+
+Values = Annotated[dict[str, Any], BeforeValidator(_plain)]
+"""A free map of texts, numbers, booleans, nulls, lists and maps; times in it become texts."""
 
 
 class DiscoveryStatus(StrEnum):
@@ -47,21 +112,21 @@ class BaseSite(Record):
 class Build(Record):
     """One recorded rebuild (`rebuildHistory`): when, why, by what, with which result."""
 
-    at: datetime
+    at: Time
     reason: str
     trigger: str
     result: str
     request_id: str | None = None
     run_id: str | None = None
     digest: str | None = None
-    finished_at: datetime | None = None
-    causes: tuple[dict[str, Any], ...] = ()
+    finished_at: Time | None = None
+    causes: tuple[Values, ...] = ()
 
 
 class DigestUpdate(Record):
     """One observed move of a tag (`updateHistory`)."""
 
-    at: datetime
+    at: Time
     old_digest: str | None
     new_digest: str
     source: str = "registry"
@@ -87,24 +152,24 @@ class ImageConfiguration(Record):
 class ImageRuntime(Record):
     """What was observed of a managed or external image."""
 
-    last_discovery: datetime | None = None
+    last_discovery: Time | None = None
     discovery_status: DiscoveryStatus = DiscoveryStatus.PENDING
     discovery_error: str | None = None
     current_version: str | None = None
     current_digest: str | None = None
     previous_digest: str | None = None
-    last_built: datetime | None = None
-    last_updated: datetime | None = None
-    pending_rebuild: dict[str, Any] | None = None
-    metadata: dict[str, Any] | None = None
-    verification: dict[str, Any] | None = None
-    cves: tuple[dict[str, Any], ...] = ()
+    last_built: Time | None = None
+    last_updated: Time | None = None
+    pending_rebuild: Values | None = None
+    metadata: Values | None = None
+    verification: Values | None = None
+    cves: tuple[Values, ...] = ()
 
 
 class ImageHistory(Record):
     """What only grows."""
 
-    enrolled_at: datetime | None = None
+    enrolled_at: Time | None = None
     update_history: tuple[DigestUpdate, ...] = ()
     rebuild_history: tuple[Build, ...] = ()
 
@@ -115,7 +180,7 @@ class ImageState(Record):
     configuration: ImageConfiguration
     runtime: ImageRuntime = ImageRuntime()
     history: ImageHistory = ImageHistory()
-    unknown: dict[str, Any] = Field(default_factory=dict)
+    unknown: Values = Field(default_factory=dict)
     """Keys of the file that are no field of ours, kept through every read and write."""
 
     @property
@@ -149,24 +214,24 @@ class BaseConfiguration(Record):
 class BaseRuntime(Record):
     """What was observed of a base image."""
 
-    last_checked: datetime | None = None
+    last_checked: Time | None = None
     """When what we know of it last changed; a check that learns nothing leaves it."""
     current_digest: str | None = None
     previous_digest: str | None = None
-    last_updated: datetime | None = None
-    rebuild_eligible_at: dict[str, datetime] = Field(default_factory=dict)
+    last_updated: Time | None = None
+    rebuild_eligible_at: dict[str, Time] = Field(default_factory=dict)
     """`default`, and one key a dependent."""
-    metadata: dict[str, Any] | None = None
+    metadata: Values | None = None
     """architecture, os, size in bytes, created, labels, platforms (digest by platform)."""
     problem: str | None = None
     """Why it cannot be watched just now, such as a tag that vanished."""
-    cves: tuple[dict[str, Any], ...] = ()
+    cves: tuple[Values, ...] = ()
 
 
 class BaseHistory(Record):
     """What only grows (the oldest absorbed updates past the tenth are dropped)."""
 
-    first_discovered: datetime | None = None
+    first_discovered: Time | None = None
     update_history: tuple[DigestUpdate, ...] = ()
 
 
@@ -176,7 +241,7 @@ class BaseState(Record):
     configuration: BaseConfiguration
     runtime: BaseRuntime = BaseRuntime()
     history: BaseHistory = BaseHistory()
-    unknown: dict[str, Any] = Field(default_factory=dict)
+    unknown: Values = Field(default_factory=dict)
 
     @property
     def name(self) -> str:
