@@ -18,6 +18,8 @@ from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 RELEASE = "IMAGE_FACTORY_RELEASE"
 """The environment variable that asks for versions in place of paths."""
+FOR_AUTHORS = "testing"
+"""The extra for plugin authors, which pulls pytest and hypothesis; no part of `all`."""
 _MEMBER = re.compile(r"(?P<name>image-factory-(?P<word>[a-z0-9-]+))(?P<features>\[[a-z0-9,-]+\])?\Z")
 
 
@@ -34,9 +36,9 @@ class CustomMetadataHook(MetadataHookInterface):
 
 
 def extras(declared: Mapping[str, Sequence[str]], require: Callable[[str], str]) -> dict[str, list[str]]:
-    """Return each extra's requirements, and `all` as their sum."""
+    """Return each extra's requirements, and `all` as the sum of those that a user may want."""
     named = {extra: [require(member) for member in members] for extra, members in declared.items()}
-    everything = sorted({requirement for requirements in named.values() for requirement in requirements})
+    everything = sorted({each for extra, members in named.items() if extra != FOR_AUTHORS for each in members})
     return {**named, "all": everything}
 
 
