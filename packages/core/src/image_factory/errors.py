@@ -61,6 +61,10 @@ class InvalidEnrollment(UserError):
     """An entry of images.yaml is wrong; the message names the entry and the field."""
 
 
+class InvalidDockerfile(UserError):
+    """A Dockerfile names an image that cannot be told, or would be refused by a build."""
+
+
 class InvalidSettings(UserError):
     """The settings file, a flag or an environment variable holds a value that cannot be used."""
 

@@ -27,7 +27,7 @@ from image_factory.model.image_state import (
     ImageRuntime,
     ImageState,
 )
-from image_factory.state.edit import edit_text
+from image_factory.state.edit import comment_text, edit_text
 from image_factory.state.migrate import migrate
 from image_factory.state.order import BASE_SECTIONS, IMAGE_SECTIONS, UNKNOWN_SECTION, Section
 from image_factory.state.yaml_reader import line_of, parse_mapping
@@ -93,17 +93,27 @@ def update_text(old_text: str, record: ImageState | BaseState, source: str = "")
         UnsupportedVersion: a newer program wrote `old_text`.
     """
     if isinstance(record, ImageState):
-        return _update(old_text, image_values(record), image_values(read_image(old_text, source)), IMAGE_SECTIONS)
-    return _update(old_text, base_values(record), base_values(read_base(old_text, source)), BASE_SECTIONS)
+        return _update(
+            old_text, image_values(record), IMAGE_SECTIONS, lambda text: image_values(read_image(text, source))
+        )
+    return _update(old_text, base_values(record), BASE_SECTIONS, lambda text: base_values(read_base(text, source)))
 
 
-def _update(old_text: str, new: dict[str, Any], old: dict[str, Any], sections: tuple[Section, ...]) -> str:
-    if is_same(old, new) and list(old) == list(new):
+def _update(
+    old_text: str, new: dict[str, Any], sections: tuple[Section, ...], read: Callable[[str], dict[str, Any]]
+) -> str:
+    old = read(old_text)
+    if is_same(old, new):
         return old_text
+    fresh = _fresh(new, sections)
     if old_text == _fresh(old, sections):
-        return _fresh(new, sections)
-    edited = edit_text(old_text, old, new, sections)
-    return _fresh(new, sections) if edited is None else edited
+        return fresh
+    edited = edit_text(old_text, old, new, sections, is_same)
+    try:
+        # Aliases and merge keys may make an edit say something else; what is said comes before how.
+        return fresh if edited is None or not is_same(read(edited), new) else edited
+    except InvalidState:
+        return fresh
 
 
 def _fresh(values: Mapping[str, Any], sections: tuple[Section, ...]) -> str:
@@ -112,9 +122,9 @@ def _fresh(values: Mapping[str, Any], sections: tuple[Section, ...]) -> str:
     for section in sections:
         found = {key: left.pop(key) for key in section.keys if key in left}
         if found:
-            blocks.append("".join(f"# {line}\n" for line in section.comment) + write_mapping(found))
+            blocks.append(comment_text(section) + write_mapping(found))
     if left:
-        blocks.append("".join(f"# {line}\n" for line in UNKNOWN_SECTION.comment) + write_mapping(left))
+        blocks.append(comment_text(UNKNOWN_SECTION) + write_mapping(left))
     return "\n".join(blocks)
 
 

@@ -159,7 +159,9 @@ def record_digest(
     seen = _whole(at)
     entry = DigestUpdate(at=seen, old_digest=runtime.current_digest, new_digest=digest, source=source)
     updates: tuple[DigestUpdate, ...] = (*state.history.update_history, entry)
-    kept = tuple(known for known in updates[:-MIN_UPDATE_HISTORY] if known.new_digest in unabsorbed)
+    kept: tuple[DigestUpdate, ...] = tuple(
+        known for known in updates[:-MIN_UPDATE_HISTORY] if known.new_digest in unabsorbed
+    )
     update: dict[str, Any] = {
         "current_digest": digest,
         "previous_digest": runtime.current_digest,
