@@ -2,7 +2,10 @@
 
 The grammar is distribution's (github.com/distribution/reference, `regexp.go` and `normalize.go`),
 the canonical form is Docker's: `docker.io` for no host, `library/` for its one-word names, `latest`
-where neither tag nor digest is given. Both what was written and the canonical form are kept. Pure.
+where neither tag nor digest is given. Both what was written and the canonical form are kept.
+
+Two deliberate differences from distribution: hosts fold to lower case, and `registry-1.docker.io`
+folds to `docker.io`, since both name the same registry. Pure.
 """
 
 from __future__ import annotations
@@ -16,19 +19,24 @@ from image_factory.errors import InvalidReference
 DOCKER_HUB = "docker.io"
 DEFAULT_TAG = "latest"
 MAX_NAME = 255
-"""Characters of a repository name with its host (distribution `RepositoryNameTotalLengthMax`)."""
+"""Characters of a repository's path, without its host (distribution `RepositoryNameTotalLengthMax`)."""
 MAX_TAG = 128
 """Characters of a tag (OCI distribution-spec, "Pulling manifests")."""
+MAX_REFERENCE = 1024
+"""Characters of a whole reference: the longest host, path, tag and digest fit in 800. Longer is no reference."""
 
 _HUB_HOSTS = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
+# No \d, \w or IGNORECASE here: in Python they take digits and letters of every script, Go's take ASCII.
 _DOMAIN_COMPONENT = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
 _HOST = re.compile(rf"(?:{_DOMAIN_COMPONENT}(?:\.{_DOMAIN_COMPONENT})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?\Z")
-_PATH = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*\Z")
+_COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*\Z")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")
-_DIGEST = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}\Z")
-# OCI image-spec, "Registered Algorithms": lower-case hex of these lengths.
-_REGISTERED = {"sha256": 64, "sha512": 128}
+# The algorithms that Docker's and BuildKit's go-digest know, with their lengths in lower-case hex.
+# Others are refused, as distribution does: content that cannot be checked is not pinned.
+_ALGORITHMS = {"sha256": 64, "sha384": 96, "sha512": 128}
 _HEX = re.compile(r"[0-9a-f]+\Z")
+_IMAGE_ID = re.compile(r"[0-9a-f]{64}\Z")
 
 
 def _invalid(what: str, text: str, hint: str) -> InvalidReference:
@@ -48,11 +56,12 @@ class Digest:
         """Return the digest that `text` writes.
 
         Raises:
-            InvalidReference: the grammar or, for sha256 and sha512, the length is wrong.
+            InvalidReference: the algorithm is none of sha256, sha384 and sha512, or what follows is
+                not as many lower-case hex digits as it has.
         """
         algorithm, _, encoded = text.partition(":")
-        length = _REGISTERED.get(algorithm)
-        if not _DIGEST.match(text) or (length and (len(encoded) != length or not _HEX.match(encoded))):
+        length = _ALGORITHMS.get(algorithm)
+        if length is None or len(encoded) != length or not _HEX.match(encoded):
             raise _invalid("a digest", text, "write sha256: and 64 lower-case hex digits")
         return cls(algorithm, encoded)
 
@@ -84,22 +93,22 @@ class Repository:
             host = DOCKER_HUB
             if path and "/" not in path:
                 path = f"library/{path}"
-        if not _HOST.match(host):
-            raise _invalid("a registry host", host, "write a host name, with :port if it has one")
         if not _PATH.match(path):
-            hint = "write it in lower case" if path != path.lower() else "write [host/]path"
-            raise _invalid("a repository", text, f"repository names are lower case; {hint}")
-        # distribution counts the name with its host since v2.8; the path alone since v3. The stricter holds.
-        if len(host) + 1 + len(path) > MAX_NAME:
-            raise _invalid("a repository", text, f"a name has at most {MAX_NAME} characters")
+            raise _invalid("a repository", text, _path_hint(path))
+        if len(path) > MAX_NAME:
+            raise _invalid("a repository", text, f"a repository's path has at most {MAX_NAME} characters")
         return cls(host, path)
 
     @property
     def familiar(self) -> str:
-        """The name as people write it: without `docker.io/` and `library/`."""
+        """The name as people write it, and as `parse` reads it back: without `docker.io/` and `library/`."""
         if self.registry != DOCKER_HUB:
             return str(self)
-        return self.path.removeprefix("library/") if self.path.count("/") == 1 else self.path
+        first, _, rest = self.path.partition("/")
+        if first == "library" and rest and "/" not in rest:
+            return rest
+        # `docker.io/my.org/x` would read as the host my.org without its own host.
+        return str(self) if _is_host(first) else self.path
 
     def __str__(self) -> str:
         return f"{self.registry}/{self.path}"
@@ -161,27 +170,25 @@ class Reference:
 @lru_cache(maxsize=8192)
 def _parse(text: str) -> Reference:
     hint = "write [host[:port]/]path[:tag][@digest], such as ghcr.io/acme/web:1.2"
-    if not text or len(text) > 2 * MAX_NAME + MAX_TAG:
+    if not text or len(text) > MAX_REFERENCE:
         raise _invalid("an image reference", text, hint)
+    if _IMAGE_ID.match(text):
+        # distribution `ParseNormalizedNamed`: 64 hex digits alone are an image id, never a name.
+        raise _invalid("an image reference", text, "64 hex digits are an image id; write a name, or name@sha256:…")
     rest, at, encoded = text.partition("@")
-    digest = Digest.parse(encoded) if at else None
     # A colon after the last slash separates the tag; before it, it belongs to the host's port.
-    slash = rest.rfind("/")
+    name, tag = rest, None
     colon = rest.rfind(":")
-    tag = None
-    name = rest
-    if colon > slash:
+    if colon > rest.rfind("/"):
         name, tag = rest[:colon], rest[colon + 1 :]
         if not _TAG.match(tag):
-            raise _invalid("an image reference", text, f"a tag is letters, digits, _ . - and at most {MAX_TAG} long")
-    if re.fullmatch(r"[0-9a-f]{64}", name):
-        # distribution `ParseNormalizedNamed`: 64 hex digits are an image id, never a name.
-        raise _invalid("an image reference", text, "64 hex digits are an image id, not a name")
+            what = f"a tag is letters, digits, _ . - and at most {MAX_TAG} long, and starts with none of . and -"
+            raise _invalid("an image reference", text, what)
     try:
+        digest = Digest.parse(encoded) if at else None
         repository = Repository.parse(name)
     except InvalidReference as error:
-        hint = "repository names are lower case" if name != name.lower() else hint
-        raise _invalid("an image reference", text, hint) from error
+        raise _invalid("an image reference", text, error.hint or hint) from error
     if tag is None and digest is None:
         tag = DEFAULT_TAG
     return Reference(repository, tag, digest, text)
@@ -190,7 +197,24 @@ def _parse(text: str) -> Reference:
 def _split_host(name: str) -> tuple[str, str]:
     """Part a name into host and path (distribution `splitDockerDomain`); the host in lower case."""
     first, slash, rest = name.partition("/")
-    is_host = bool(slash) and ("." in first or ":" in first or first == "localhost" or first != first.lower())
-    if not is_host:
+    if not slash or not _is_host(first):
         return DOCKER_HUB, name
-    return first.lower(), rest
+    # Checked before it is folded: the Kelvin sign and other letters fold into ASCII.
+    # A host with underscores is none of the grammar's, but reads as a path there, and is pulled from.
+    if not _HOST.match(first) and not _PATH.match(first):
+        raise _invalid("a registry host", first, "write a host name, with :port if it has one")
+    folded = first.lower()
+    # Upper case alone made `ACME/web` a host; folded, it would read back as a path on Docker Hub.
+    return (folded if _is_host(folded) else first), rest
+
+
+def _is_host(first: str) -> bool:
+    return "." in first or ":" in first or first == "localhost" or first != first.lower()
+
+
+def _path_hint(path: str) -> str:
+    if path != path.lower():
+        return "repository names are lower case"
+    if not path or "//" in path or path.startswith("/") or path.endswith("/"):
+        return "write [host[:port]/]path[:tag][@digest], such as ghcr.io/acme/web:1.2"
+    return "a repository's path is lower-case letters and digits, parted by single . _ / or by __ or hyphens"
