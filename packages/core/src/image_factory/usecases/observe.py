@@ -1,0 +1,342 @@
+"""Ask registries what tags point at now, and record what moved.
+
+Gather: base images and external images. Act: one HEAD a distinct reference; the costlier questions
+only where a digest is new. Record: digest, history with the first-seen time, and from when each
+dependent may be rebuilt. A reference that cannot be asked leaves the others done.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Lock
+
+from image_factory.decide.absorption import absorbed_digest
+from image_factory.decide.eligibility import decide_eligibility
+from image_factory.errors import ImageFactoryError, InvalidReference, NotFound, PluginError, RemoteNotFound
+from image_factory.model.enrollment import DelayMode, Enrollment, Kind, SelectionStrategy
+from image_factory.model.image_state import BaseState, ImageState
+from image_factory.model.selection import Candidate
+from image_factory.oci.reference import Digest, Repository, Tag
+from image_factory.plugins import PluginTable
+from image_factory.ports import ImageMetadata, Registry
+from image_factory.shell.store import FileChange
+from image_factory.state.merge import record_digest, record_problem
+from image_factory.usecases.outcome import Done, Failed, Outcome, Skipped
+from image_factory.usecases.workbench import Workbench
+
+log = logging.getLogger("image_factory.observe")
+
+MAX_TAGS = 20_000
+"""Tags of one repository that are listed for an external image; Docker Hub's largest has about ten thousand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What the registries answered; nothing is written yet."""
+
+    outcomes: tuple[Outcome, ...]
+    changes: tuple[FileChange, ...]
+    problems: tuple[ImageFactoryError, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What a tag pointed at."""
+
+    tag: str
+    digest: str
+    metadata: Mapping[str, object] | None = None
+
+
+Answer = Sighting | ImageFactoryError
+
+
+def observe(bench: Workbench, names: Iterable[str] = (), *, jobs: int = 8) -> Observation:
+    """Return what changes by asking for the named base and external images, or for all of them.
+
+    Raises:
+        NotFound: a name is no base image and no external image.
+    """
+    images, bases = bench.store.images(), bench.store.bases()
+    watched_bases = {name: base for name, base in bases.records.items() if base.configuration.tag is not None}
+    watched_images = {name: image for name, image in images.records.items() if image.kind is Kind.EXTERNAL}
+    wanted = list(dict.fromkeys(names))
+    for name in wanted:
+        if name not in bases.records and name not in watched_images:
+            raise NotFound(
+                f"no base image and no external image is called {name!r}", hint="image-factory status lists them"
+            )
+    chosen = wanted or [*watched_bases, *watched_images]
+
+    registries = _Registries(bench)
+    questions: dict[str, Callable[[], Answer]] = {}
+    for name in chosen:
+        if name in watched_bases:
+            questions[name] = _ask_base(registries, watched_bases[name])
+        elif name in watched_images:
+            questions[name] = _ask_image(registries, watched_images[name])
+    answers = _ask_all(bench, questions, jobs)
+
+    outcomes: list[Outcome] = []
+    new_bases: list[BaseState] = []
+    new_images: list[ImageState] = []
+    now = bench.clock.now()
+    for name in sorted(chosen):
+        answer = answers.get(name)
+        if answer is None:
+            outcomes.append(Skipped(name, "it is pinned by its digest: nothing about it can move"))
+        elif name in watched_bases:
+            base, outcome = _recorded_base(watched_bases[name], answer, images.records, now)
+            new_bases.append(base)
+            outcomes.append(outcome)
+        else:
+            image, outcome = _recorded_image(watched_images[name], answer, now)
+            new_images.append(image)
+            outcomes.append(outcome)
+    changes = bench.store.plan(new_images, new_bases)
+    return Observation(tuple(outcomes), changes, (*images.problems, *bases.problems))
+
+
+def record_observed(bench: Workbench, name: str, digest: str) -> Observation:
+    """Return what changes by a digest that was seen elsewhere, such as by Kargo; asks no registry.
+
+    Raises:
+        NotFound: `name` is no base image.
+        InvalidReference: `digest` is none.
+    """
+    Digest.parse(digest)
+    images, bases = bench.store.images(), bench.store.bases()
+    base = bases.records.get(name)
+    if base is None:
+        raise NotFound(f"no base image is called {name!r}", hint="image-factory status lists them")
+    sighting = Sighting(base.configuration.tag or "", digest)
+    changed, outcome = _recorded_base(base, sighting, images.records, bench.clock.now(), source="handover")
+    return Observation((outcome,), bench.store.plan((), [changed]), (*images.problems, *bases.problems))
+
+
+def _ask_all(bench: Workbench, questions: Mapping[str, Callable[[], Answer]], jobs: int) -> dict[str, Answer]:
+    answers: dict[str, Answer] = {}
+    bench.progress.start("asking registries", len(questions))
+    try:
+        with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
+            asked = pool.map(_guarded, questions, questions.values())
+            for name, answer in zip(questions, asked, strict=True):
+                answers[name] = answer
+                bench.progress.advance(name)
+    finally:
+        bench.progress.finish()
+    return answers
+
+
+def _guarded(name: str, ask: Callable[[], Answer]) -> Answer:
+    try:
+        return ask()
+    except ImageFactoryError as error:
+        return error
+    except Exception as error:  # noqa: BLE001  (a plugin's defect fails its own images only)
+        return PluginError(
+            f"a registry plugin failed for {name}: {type(error).__name__}: {error}",
+            hint="report it to the plugin's author; image-factory plugins says whose it is",
+        )
+
+
+class _Registries:
+    """The registries of one run, each distinct tag resolved once however many images are watched by it."""
+
+    def __init__(self, bench: Workbench) -> None:
+        self.plugins = bench.plugins
+        self._digests: dict[Tag, Digest] = {}
+        self._turns: dict[Tag, Lock] = {}
+        self._lock = Lock()
+
+    def sight(self, repository: Repository, tag: str, *, known: str | None) -> Sighting:
+        """Return what a tag points at, with the metadata of a digest that is not the `known` one."""
+        registry = self.plugins.registry_for(repository)
+        digest = self._resolve(registry, Tag(repository, tag))
+        if str(digest) == known:
+            return Sighting(tag, str(digest))
+        return Sighting(tag, str(digest), _metadata(registry, repository, digest))
+
+    def _resolve(self, registry: Registry, tag: Tag) -> Digest:
+        with self._lock:
+            turn = self._turns.setdefault(tag, Lock())
+        with turn:
+            if tag not in self._digests:
+                self._digests[tag] = registry.resolve(tag)
+            return self._digests[tag]
+
+
+def _ask_base(registries: _Registries, base: BaseState) -> Callable[[], Answer]:
+    configuration = base.configuration
+    repository = Repository(configuration.registry, configuration.repository)
+    tag = configuration.tag
+    assert tag is not None
+    return lambda: registries.sight(repository, tag, known=base.runtime.current_digest)
+
+
+def _ask_image(registries: _Registries, image: ImageState) -> Callable[[], Answer]:
+    enrollment = image.configuration.enrollment
+
+    def ask() -> Answer:
+        tag = enrollment.tag or _select_tag(registries.plugins, enrollment)
+        return registries.sight(enrollment.image, tag, known=image.runtime.current_digest)
+
+    return ask
+
+
+def _metadata(registry: Registry, repository: Repository, digest: Digest) -> Mapping[str, object] | None:
+    try:
+        return metadata_block(registry.metadata(repository, digest))
+    except ImageFactoryError as error:
+        # The digest is what counts; what the image says of itself can wait until it moves again.
+        log.warning("no metadata: %s", error, extra={"image": str(repository), "op": "observe"})
+        return None
+
+
+def metadata_block(metadata: ImageMetadata) -> Mapping[str, object]:
+    """Return the `metadata` block of a state file: what is known, in its fixed order."""
+    block: dict[str, object] = {
+        "architecture": metadata.architecture,
+        "os": metadata.os,
+        "size": metadata.size,
+        "created": metadata.created,
+        "labels": dict(sorted(metadata.labels.items())),
+        "platforms": {platform: str(digest) for platform, digest in sorted(metadata.platforms.items())},
+    }
+    return {key: value for key, value in block.items() if value not in (None, {})}
+
+
+def _select_tag(plugins: PluginTable, enrollment: Enrollment) -> str:
+    """Return the tag that an external image's strategy picks among those of its repository.
+
+    Raises:
+        RemoteNotFound: none of them qualifies.
+    """
+    names = {
+        SelectionStrategy.SEMVER: "semver",
+        SelectionStrategy.LEXICAL: "lexical",
+        SelectionStrategy.NEWEST_BUILD: "newest-build",
+        SelectionStrategy.DIGEST: "lexical",
+    }
+    registry = plugins.registry_for(enrollment.image)
+    strategy = plugins.strategy_named(names[enrollment.strategy])
+    allowed = plugins.strategy_named("lexical")
+    candidates: list[Candidate] = []
+    for tag in registry.tags(enrollment.image):
+        candidate = Candidate(tag.name)
+        if enrollment.allow_tags is None or allowed.select([candidate], enrollment.allow_tags).chosen is not None:
+            candidates.append(candidate)
+        if len(candidates) > MAX_TAGS:
+            raise RemoteNotFound(
+                f"{enrollment.image} has more than {MAX_TAGS} tags that qualify", hint="narrow allowTags"
+            )
+    if enrollment.strategy is SelectionStrategy.NEWEST_BUILD:
+        candidates = _dated(registry, enrollment.image, candidates)
+    selection = strategy.select(candidates, enrollment.constraint)
+    if selection.chosen is None:
+        raise RemoteNotFound(
+            f"no tag of {enrollment.image} qualifies: {selection.reason}", hint="widen allowTags or constraint"
+        )
+    return selection.chosen.tag
+
+
+def _dated(registry: Registry, repository: Repository, candidates: list[Candidate]) -> list[Candidate]:
+    """Return the candidates with their creation times; a few, since each costs GETs."""
+    dated = []
+    for candidate in sorted(candidates, key=lambda candidate: candidate.tag)[-MAX_DATED:]:
+        digest = registry.resolve(Tag(repository, candidate.tag))
+        dated.append(Candidate(candidate.tag, digest, registry.metadata(repository, digest).created))
+    return dated
+
+
+MAX_DATED = 20
+"""Tags whose creation time is asked for a `NewestBuild` image: the last in the order of characters."""
+
+
+def _recorded_base(
+    base: BaseState, answer: Answer, images: Mapping[str, ImageState], now: datetime, *, source: str = "registry"
+) -> tuple[BaseState, Outcome]:
+    if isinstance(answer, ImageFactoryError):
+        log.error(str(answer), extra={"image": base.name, "op": "observe", "hint": answer.hint})
+        vanished = isinstance(answer, RemoteNotFound) and base.runtime.current_digest is not None
+        problem = f"tag vanished: {answer}" if vanished else base.runtime.problem
+        return record_problem(base, problem, at=now), Failed(base.name, answer)
+    dependents = [
+        image
+        for image in images.values()
+        if base.name in (*image.configuration.base_images, *image.configuration.secondary_images)
+    ]
+    holding = {absorbed_digest(image, base) for image in dependents}
+    pending = {
+        update.new_digest
+        for image in dependents
+        for update in base.history.update_history
+        if update.new_digest not in holding
+    }
+    changed = record_digest(
+        record_problem(base, None, at=now),
+        answer.digest,
+        at=now,
+        metadata=answer.metadata,
+        source=source,
+        unabsorbed=pending,
+    )
+    if changed.runtime.current_digest == base.runtime.current_digest:
+        return changed, Skipped(base.name, "its digest is the same")
+    changed = _with_eligibility(changed, dependents, now)
+    log.info(
+        "base image changed",
+        extra={"image": base.name, "op": "observe", "old": base.runtime.current_digest, "new": answer.digest},
+    )
+    if base.runtime.current_digest is None:
+        return changed, Done(base.name, (f"first seen at {short_digest(answer.digest)}",))
+    before = short_digest(base.runtime.current_digest)
+    return changed, Done(base.name, (f"moved from {before} to {short_digest(answer.digest)}",))
+
+
+def _with_eligibility(base: BaseState, dependents: Iterable[ImageState], now: datetime) -> BaseState:
+    """Write from when each dependent may be rebuilt for this base; `default` is for one with the default policy."""
+    updates = base.history.update_history
+    first = updates[0].old_digest or updates[0].new_digest if updates else None
+    default = Enrollment.model_fields["rebuild_delay"].get_default()
+    eligible = {
+        "default": decide_eligibility(updates, absorbed=first, delay=default, mode=DelayMode.AGED, now=now).eligible_at
+    }
+    for image in sorted(dependents, key=lambda image: image.name):
+        policy = image.configuration.enrollment
+        eligible[image.name] = decide_eligibility(
+            updates,
+            absorbed=absorbed_digest(image, base),
+            delay=policy.rebuild_delay,
+            mode=policy.delay_mode,
+            now=now,
+        ).eligible_at
+    known = {name: at for name, at in eligible.items() if at is not None}
+    return base.model_copy(update={"runtime": base.runtime.model_copy(update={"rebuild_eligible_at": known})})
+
+
+def _recorded_image(image: ImageState, answer: Answer, now: datetime) -> tuple[ImageState, Outcome]:
+    if isinstance(answer, ImageFactoryError):
+        log.error(str(answer), extra={"image": image.name, "op": "observe", "hint": answer.hint})
+        return image, Failed(image.name, answer)
+    changed = record_digest(image, answer.digest, at=now, metadata=answer.metadata)
+    if changed.runtime.current_version != answer.tag:
+        runtime = changed.runtime.model_copy(update={"current_version": answer.tag})
+        changed = changed.model_copy(update={"runtime": runtime})
+    if changed == image:
+        return image, Skipped(image.name, "its digest is the same")
+    log.info("external image changed", extra={"image": image.name, "op": "observe", "new": answer.digest})
+    verb = "first seen" if image.runtime.current_digest is None else "moved"
+    return changed, Done(image.name, (f"{verb} at {answer.tag}, {short_digest(answer.digest)}",))
+
+
+def short_digest(digest: str) -> str:
+    """Return a digest as people compare it: the algorithm and 12 digits."""
+    try:
+        return Digest.parse(digest).short
+    except InvalidReference:
+        return digest

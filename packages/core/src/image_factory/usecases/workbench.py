@@ -1,0 +1,79 @@
+"""The bundle of things that a use-case works with: the folder, its settings, ports, store and clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+from image_factory.errors import ImageFactoryError, NotFound
+from image_factory.model.settings import Settings
+from image_factory.plugins import PluginTable
+from image_factory.ports import Clock
+from image_factory.shell.store import Store
+from image_factory.state.images_yaml import ImagesFile, read_images
+
+
+class Progress(Protocol):
+    """Told of long work; the terminal draws a bar from it, a log nothing."""
+
+    def start(self, label: str, total: int) -> None: ...
+
+    def advance(self, item: str) -> None: ...
+
+    def finish(self) -> None: ...
+
+
+class NoProgress:
+    """Progress that nobody watches."""
+
+    def start(self, label: str, total: int) -> None:
+        pass
+
+    def advance(self, item: str) -> None:
+        pass
+
+    def finish(self) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """What a use-case receives. Plugins are loaded when one is first needed."""
+
+    root: Path
+    settings: Settings
+    store: Store
+    clock: Clock
+    load: Callable[[], PluginTable] = field(repr=False)
+    progress: Progress = field(default_factory=NoProgress, repr=False)
+
+    @cached_property
+    def plugins(self) -> PluginTable:
+        return self.load()
+
+    @property
+    def images_file(self) -> Path:
+        return self.root / self.settings.images_file
+
+    def images(self) -> ImagesFile:
+        """Return what images.yaml says, good entries and problems.
+
+        Raises:
+            NotFound: there is no such file.
+            InvalidEnrollment: it is no YAML at all.
+        """
+        path = self.images_file
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError as error:
+            raise NotFound(f"no {path}", hint="image-factory init makes one") from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise NotFound(f"cannot read {path}: {error}", hint="make it a readable UTF-8 file") from error
+        return read_images(text, str(path))
+
+
+Problems = tuple[ImageFactoryError, ...]
+Known = Mapping[str, str]
