@@ -1,0 +1,92 @@
+"""The tree keeps its promises: twins for tests, names that say what a file holds, files of a readable size."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MEMBERS = sorted(path.parent for path in ROOT.glob("p*/*/pyproject.toml"))
+SOURCES = sorted(file for member in MEMBERS for file in (member / "src").rglob("*.py"))
+MAX_LINES = 500
+"""Lines. A file past them says why in its docstring (style, "Size")."""
+VAGUE = {"utils", "util", "helpers", "helper", "common", "base", "manager", "misc", "tools"}
+
+WITHOUT_TWIN: dict[str, str] = {}
+"""Source files whose test lies elsewhere, and where."""
+
+
+def name(file: Path) -> str:
+    return file.relative_to(ROOT).as_posix()
+
+
+def twin(file: Path) -> Path:
+    """Return where the test of a source file belongs."""
+    member = next(member for member in MEMBERS if file.is_relative_to(member))
+    inside = file.relative_to(member / "src")
+    return member / "tests" / Path(*inside.parts[1:-1]) / f"test_{inside.stem}.py"
+
+
+def holds_code(file: Path) -> bool:
+    """Whether a file defines anything: an `__init__.py` that only says what a folder holds does not."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    return any(isinstance(node, (ast.FunctionDef, ast.ClassDef)) for node in tree.body)
+
+
+def test_there_are_members_and_sources() -> None:
+    assert {"core", "cli", "synth", "github", "ghcr", "dockerhub"} <= {member.name for member in MEMBERS}
+    assert len(SOURCES) > 50
+
+
+@pytest.mark.parametrize("file", [file for file in SOURCES if holds_code(file)], ids=name)
+def test_a_source_file_has_a_test_beside_it(file: Path) -> None:
+    if name(file) in WITHOUT_TWIN:
+        assert (ROOT / WITHOUT_TWIN[name(file)]).exists(), "its excuse names no file"
+        return
+    wanted = (
+        [twin(file), twin(file).with_name(f"test_{file.parent.name}.py")] if file.stem == "__init__" else [twin(file)]
+    )
+
+    assert any(path.exists() for path in wanted), f"no {name(wanted[0])}"
+
+
+def test_no_excuse_outlives_its_file() -> None:
+    gone = [path for path in WITHOUT_TWIN if not (ROOT / path).exists() or twin(ROOT / path).exists()]
+
+    assert gone == []
+
+
+@pytest.mark.parametrize("file", SOURCES, ids=name)
+def test_a_module_says_what_it_holds(file: Path) -> None:
+    docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+    lines = file.read_text(encoding="utf-8").count("\n")
+
+    assert docstring, "no docstring"
+    assert lines <= MAX_LINES or f"{MAX_LINES} lines" in docstring, (
+        f"{lines} lines: say in the docstring why it is past {MAX_LINES} lines"
+    )
+
+
+def test_files_are_named_for_what_they_hold() -> None:
+    assert [name(file) for file in SOURCES if file.stem.lstrip("_") in VAGUE] == []
+
+
+def test_folders_of_members_hold_nothing_but_members() -> None:
+    strangers = [
+        name(folder)
+        for parent in ("packages", "plugins")
+        for folder in (ROOT / parent).iterdir()
+        if folder.is_dir() and not (folder / "pyproject.toml").is_file()
+    ]
+
+    assert strangers == [], "hatch refuses a folder there without a pyproject.toml"
+
+
+@pytest.mark.parametrize("member", MEMBERS, ids=name)
+def test_a_member_ships_its_types_and_says_what_it_is(member: Path) -> None:
+    packages = [folder for folder in (member / "src").iterdir() if folder.is_dir()]
+
+    assert [(folder / "py.typed").is_file() for folder in packages] == [True]
+    assert (member / "README.md").is_file(), "no README.md: what it is, what it needs, its limits"
