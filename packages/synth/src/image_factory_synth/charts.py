@@ -1,0 +1,69 @@
+"""Charts: resources that are rendered together, the unit that is kept between runs. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from image_factory.errors import Conflict
+from image_factory.model.settings import KargoSettings
+from image_factory_synth.data import Inventory
+from image_factory_synth.fields import Document
+from image_factory_synth.infrastructure import infrastructure
+from image_factory_synth.versions import KargoVersion
+from image_factory_synth.warehouses import Planned, plan_warehouses
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """The resources of one image, or those that stand before all."""
+
+    name: str
+    documents: tuple[Document, ...]
+
+    @property
+    def digest(self) -> str:
+        """What the chart's text depends on, in short: charts of one digest render alike."""
+        text = json.dumps(self.documents, ensure_ascii=False, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All charts of a folder in their order, and what is to be said of the others."""
+
+    charts: tuple[Chart, ...]
+    planned: Planned
+
+
+def plan_charts(inventory: Inventory, settings: KargoSettings, version: KargoVersion) -> Plan:
+    """Return what is to be written for an inventory: infrastructure first, then a chart for each image.
+
+    Raises:
+        Conflict: two resources have one name; the message names it.
+        RefusedByKargo: the namespace is no name that Kargo takes.
+    """
+    planned = plan_warehouses(inventory, settings, version)
+    charts = (
+        Chart("infrastructure", tuple(resource.document(version) for resource in infrastructure(settings))),
+        *(Chart(name, (document,)) for name, document in planned.warehouses),
+    )
+    _check_unique(charts)
+    return Plan(charts, planned)
+
+
+def resource_key(document: Document) -> str:
+    """Return what tells a resource from all others, for people: its kind and its name."""
+    return f"{document['kind']}/{document['metadata']['name']}"
+
+
+def _check_unique(charts: Sequence[Chart]) -> None:
+    seen: dict[str, str] = {}
+    for chart in charts:
+        for document in chart.documents:
+            key = resource_key(document)
+            if key in seen:
+                raise Conflict(f"{seen[key]} and {chart.name} both write {key}", hint="rename one of them")
+            seen[key] = chart.name

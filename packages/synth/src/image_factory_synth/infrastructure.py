@@ -1,0 +1,29 @@
+"""What stands before any image's resources: the namespace and the Kargo Project in it. Pure."""
+
+from __future__ import annotations
+
+from image_factory.model.settings import KargoSettings
+from image_factory_synth.records import (
+    MANAGED_BY,
+    PROJECT_LABEL,
+    Namespace,
+    ObjectMeta,
+    Project,
+    ProjectConfig,
+    ProjectConfigSpec,
+    Resource,
+)
+
+
+def infrastructure(settings: KargoSettings) -> tuple[Resource, ...]:
+    """Return the Namespace, Project and ProjectConfig, in the order in which a cluster takes them.
+
+    Kargo makes a Project's namespace itself; ours stands there first, labelled, so that one file
+    applies in one go.
+    """
+    name = settings.namespace
+    return (
+        Namespace(metadata=ObjectMeta(name=name, labels={PROJECT_LABEL: "true", **MANAGED_BY})),
+        Project(metadata=ObjectMeta(name=name, labels=MANAGED_BY)),
+        ProjectConfig(metadata=ObjectMeta(name=name, namespace=name, labels=MANAGED_BY), spec=ProjectConfigSpec()),
+    )

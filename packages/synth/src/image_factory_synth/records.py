@@ -1,0 +1,218 @@
+"""Kubernetes and Kargo resources as frozen records, with what each version of Kargo takes.
+
+From Kargo's CRDs and subscription schemas, 1.9 to 1.11 (docs/reference/kargo-resources.md). A record
+says what is to be, in the order in which it is written; `image_factory_synth.fields` writes it. Pure.
+"""
+
+# ruff: noqa: RUF009 - `written` declares a field, as `dataclasses.field` does
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import ClassVar
+
+from image_factory.decide.semver import InvalidRange, Range
+from image_factory.model.enrollment import MAX_LABEL, SelectionStrategy
+from image_factory_synth.fields import Document, RefusedByKargo, document, written
+from image_factory_synth.versions import KargoVersion
+
+KARGO = "kargo.akuity.io/v1alpha1"
+PROJECT_LABEL = "kargo.akuity.io/project"
+"""A namespace that stands before its Project must carry it, or Kargo refuses the Project."""
+MANAGED_BY = {"app.kubernetes.io/managed-by": "image-factory"}
+ROLE_LABEL = "image-factory.io/role"
+
+_NAME = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+_REPO_URL = r"(\w+([.-]\w+)*(:\d+)?/)?(\w+([.-]\w+)*)(/\w+([.-]\w+)*)*"
+_CLASS = re.compile(r"\\\\|\[\^?\]?(?:\\.|[^\]\\])*\]")
+# What Python's patterns have and RE2, which Kargo uses, has not: look-around, backreferences, atomic
+# groups, comments, conditions, \Z.
+_NOT_RE2 = re.compile(r"\(\?(?![:imsU-]|P<)|\(\?P[=>]|\\[1-9Z]|[*+?}]\+")
+
+
+def short_name(name: str, limit: int = MAX_LABEL) -> str:
+    """Return `name`, or where it is longer than `limit`, its beginning and 8 hex digits of its hash."""
+    if len(name) <= limit:
+        return name
+    digits = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: limit - 9].rstrip('-.')}-{digits}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectMeta:
+    """`metadata` of a resource. Names stay within a label, so that labels and selectors match unhashed."""
+
+    name: str = written("name", required=True, pattern=_NAME, max_length=MAX_LABEL)
+    namespace: str | None = written("namespace", pattern=_NAME, max_length=MAX_LABEL)
+    labels: Mapping[str, str] | None = written("labels")
+    annotations: Mapping[str, str] | None = written("annotations")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """One resource of the output."""
+
+    api_version: ClassVar[str]
+    kind: ClassVar[str]
+    metadata: ObjectMeta = written("metadata", required=True)
+
+    def check(self, version: KargoVersion) -> None:
+        """Refuse what no single field shows to be wrong.
+
+        Raises:
+            RefusedByKargo: Kargo would refuse it, or take it and then fail.
+        """
+
+    def document(self, version: KargoVersion) -> Document:
+        """Return the resource as it is written for this version of Kargo.
+
+        Raises:
+            RefusedByKargo, UnsafeValue: as `image_factory_synth.fields.document`.
+        """
+        self.check(version)
+        return {"apiVersion": self.api_version, "kind": self.kind, **document(self, version)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Namespace(Resource):
+    """core/v1 Namespace."""
+
+    api_version: ClassVar[str] = "v1"
+    kind: ClassVar[str] = "Namespace"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project(Resource):
+    """Cluster-scoped; it has had no spec since Kargo 1.7."""
+
+    api_version: ClassVar[str] = KARGO
+    kind: ClassVar[str] = "Project"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectConfigSpec:
+    """Nothing yet: promotion policies belong to stages, and come with them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectConfig(Resource):
+    """The settings of a Project; since Kargo 1.5. Its name is its namespace's."""
+
+    api_version: ClassVar[str] = KARGO
+    kind: ClassVar[str] = "ProjectConfig"
+    spec: ProjectConfigSpec = written("spec", first=(1, 5), required=True)
+
+    def check(self, version: KargoVersion) -> None:
+        if self.metadata.name != self.metadata.namespace:
+            raise RefusedByKargo(
+                f"a ProjectConfig named {self.metadata.name!r} in namespace {self.metadata.namespace!r}",
+                field="name",
+                hint="Kargo takes it only where both are the same",
+            )
+
+
+class FreightCreationPolicy(StrEnum):
+    AUTOMATIC = "Automatic"
+    MANUAL = "Manual"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSubscription:
+    """What a Warehouse watches in one image repository (Kargo's `subscriptions/image.json`)."""
+
+    repo_url: str = written(
+        "repoURL",
+        required=True,
+        pattern=_REPO_URL,
+        hint="Kargo takes letters, digits, _ and single dots or hyphens between them in each part of a repository",
+    )
+    image_selection_strategy: SelectionStrategy = written("imageSelectionStrategy", required=True)
+    constraint: str | None = written("constraint", first=(1, 7))
+    semver_constraint: str | None = written(
+        "semverConstraint", last=(1, 8), hint="write it as constraint: since 1.9 Kargo drops it without a word"
+    )
+    strict_semvers: bool | None = written("strictSemvers", first=(1, 2))
+    allow_tags: str | None = written(
+        "allowTags", last=(1, 10), hint="write it as allowTagsRegexes: Kargo 1.11 takes it and then finds nothing"
+    )
+    allow_tags_regexes: tuple[str, ...] | None = written("allowTagsRegexes", first=(1, 9))
+    ignore_tags: tuple[str, ...] | None = written("ignoreTags", last=(1, 10), hint="write it as ignoreTagsRegexes")
+    ignore_tags_regexes: tuple[str, ...] | None = written("ignoreTagsRegexes", first=(1, 9))
+    platform: str | None = written("platform", pattern=r"\w+/\w+", hint="Kargo takes os/architecture, no variant")
+    insecure_skip_tls_verify: bool | None = written("insecureSkipTLSVerify")
+    discovery_limit: int | None = written("discoveryLimit", minimum=1, maximum=100)
+
+    def check(self) -> None:
+        """Refuse what Kargo would take and then fail at, or find nothing with."""
+        strategy = self.image_selection_strategy
+        if strategy is SelectionStrategy.DIGEST and not self.constraint:
+            raise RefusedByKargo(
+                "Digest has no tag to watch", field="constraint", hint="give the tag, or choose another strategy"
+            )
+        if strategy is SelectionStrategy.SEMVER and self.constraint:
+            try:
+                Range.parse(self.constraint)
+            except InvalidRange as error:
+                raise RefusedByKargo(
+                    f"not a range of versions: {self.constraint!r}",
+                    field="constraint",
+                    hint="write one such as >=1.2.0 <2.0.0 or ^1.2",
+                ) from error
+        for pattern in (*(self.allow_tags_regexes or ()), *(self.ignore_tags_regexes or ())):
+            _check_pattern(pattern)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """One item of a Warehouse's subscriptions: a map of exactly one key."""
+
+    image: ImageSubscription = written("image", required=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarehouseSpec:
+    interval: timedelta = written("interval", required=True)
+    freight_creation_policy: FreightCreationPolicy = written("freightCreationPolicy", required=True)
+    subscriptions: tuple[Subscription, ...] = written("subscriptions", required=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warehouse(Resource):
+    """Watches repositories and makes Freight of what it finds."""
+
+    api_version: ClassVar[str] = KARGO
+    kind: ClassVar[str] = "Warehouse"
+    spec: WarehouseSpec = written("spec", required=True)
+
+    def check(self, version: KargoVersion) -> None:
+        watched = [item.image.repo_url for item in self.spec.subscriptions]
+        if not watched:
+            raise RefusedByKargo("a Warehouse without a subscription", field="subscriptions")
+        if len(set(watched)) < len(watched):
+            # Kargo 1.9 to 1.11 admit it by mistake; discovery then sticks (akuity/kargo#5729).
+            raise RefusedByKargo(
+                f"two subscriptions of one repository: {sorted(watched)}",
+                field="subscriptions",
+                hint="give each tag a Warehouse of its own",
+            )
+        for item in self.spec.subscriptions:
+            item.image.check()
+
+
+def _check_pattern(pattern: str) -> None:
+    try:
+        re.compile(pattern)
+        understood = _NOT_RE2.search(_CLASS.sub("x", pattern)) is None
+    except re.error:
+        understood = False
+    if not understood:
+        raise RefusedByKargo(
+            f"not a pattern that Kargo can read: {pattern!r}",
+            field="allowTags",
+            hint="write it without look-around and backreferences, as Go's regexp takes it",
+        )

@@ -1,0 +1,63 @@
+"""Charts rendered earlier, kept beside the folder, so that only what changed crosses into Node. I/O.
+
+What is kept can be thrown away at any time: it is found by what it was made from, and a file that
+cannot be read counts as empty.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+CACHE = Path(".image-factory-cache", "synth")
+"""Below the image-factory folder."""
+_FILE = "charts.json"
+_FORMAT = 1
+
+
+def load_rendered(root: Path) -> dict[str, str]:
+    """Return the kept texts by their charts' digest; none where nothing was kept."""
+    try:
+        kept = json.loads((root / CACHE / _FILE).read_bytes())
+        if kept["format"] == _FORMAT:
+            return {str(digest): str(text) for digest, text in kept["charts"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass
+    return {}
+
+
+def save_rendered(root: Path, charts: Mapping[str, str]) -> None:
+    """Keep these texts and no others. Where the folder cannot be written to, nothing is kept."""
+    folder = root / CACHE
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        ignore = root / CACHE.parts[0] / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n")
+        text = json.dumps({"format": _FORMAT, "charts": charts}, ensure_ascii=False, separators=(",", ":"))
+        replace_file(folder / _FILE, text)
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file so that at every instant it is whole, old or new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mode = path.stat().st_mode & 0o777 if path.exists() else None
+    descriptor, name = tempfile.mkstemp(".tmp", f".{path.name}.", path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        if mode is None:
+            mask = os.umask(0)
+            os.umask(mask)
+            mode = 0o666 & ~mask
+        Path(name).chmod(mode)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,214 @@
+"""A Warehouse for each image that can be watched, and the reason for each that cannot. Pure.
+
+A tag that moves is watched by its digest: one request a look, and no list of tags. Each Warehouse has
+one subscription, since Kargo fails a whole Warehouse where one of its repositories fails.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from image_factory.decide.semver import SemanticVersion
+from image_factory.errors import InvalidReference, UserError
+from image_factory.model.enrollment import SelectionStrategy
+from image_factory.model.settings import KargoSettings
+from image_factory.oci.reference import DEFAULT_TAG, Repository
+from image_factory.usecases.outcome import Failed, Skipped
+from image_factory_synth.data import ANY_TAG, Inventory, ManagedImage, Role, WatchedImage
+from image_factory_synth.fields import Document, RefusedByKargo
+from image_factory_synth.records import (
+    MANAGED_BY,
+    ROLE_LABEL,
+    FreightCreationPolicy,
+    ImageSubscription,
+    ObjectMeta,
+    Subscription,
+    Warehouse,
+    WarehouseSpec,
+    short_name,
+)
+from image_factory_synth.schedule import DAY, PUBLIC_FLOORS, Check, stagger
+from image_factory_synth.versions import KargoVersion
+
+SEVERAL = 5
+"""Tags that a Warehouse keeps in view where it compares tags; a Digest Warehouse sees one."""
+_RELEASED = ">=0.0.0"
+_WITH_PRERELEASES = ">=0.0.0-0"
+"""Ranges that never change, since each change of a spec makes Kargo look again at once."""
+_LITERAL = re.compile(r"\^((?:[A-Za-z0-9_-]|\\[.-])+)\$\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that was done otherwise than asked for, and why."""
+
+    item: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What became of an inventory."""
+
+    warehouses: tuple[tuple[str, Document], ...]
+    """By image name, in the order of the inventory."""
+    checks: tuple[Check, ...]
+    intervals: Mapping[str, timedelta]
+    outcomes: tuple[Failed | Skipped, ...]
+    notes: tuple[Note, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Watch:
+    """One image's subscription, and how it is looked at."""
+
+    role: Role
+    subscription: ImageSubscription
+    check: Check
+
+
+def plan_warehouses(inventory: Inventory, settings: KargoSettings, version: KargoVersion) -> Planned:
+    """Return a Warehouse for every managed image, and for every other that has repoURL and allowTags."""
+    notes: list[Note] = []
+    outcomes: list[Failed | Skipped] = []
+    watches: list[_Watch] = []
+    if settings.base_interval < DAY:
+        notes.append(Note("kargo.baseInterval", "base and external images are looked at once a day, not more often"))
+    images: tuple[ManagedImage | WatchedImage, ...] = (*inventory.managed, *inventory.watched)
+    for image in images:
+        try:
+            missing = _missing(image)
+            if missing is not None:
+                outcomes.append(missing)
+            else:
+                watches.append(_watch(image, settings, notes))
+        except UserError as error:
+            outcomes.append(Failed(image.name, _named(image.name, error)))
+    intervals = stagger(watch.check for watch in watches)
+    written: list[tuple[str, Document]] = []
+    done: list[Check] = []
+    for watch in watches:
+        name = watch.check.name
+        try:
+            written.append((name, _warehouse(watch, intervals[name], settings).document(version)))
+            done.append(watch.check)
+        except UserError as error:
+            outcomes.append(Failed(name, _named(name, error)))
+    return Planned(tuple(written), tuple(done), intervals, tuple(outcomes), tuple(notes))
+
+
+def _missing(image: ManagedImage | WatchedImage) -> Skipped | None:
+    if isinstance(image, ManagedImage):
+        return None
+    if image.pinned:
+        return Skipped(image.name, "pinned by digest: there is no tag that moves")
+    missing = [key for key, value in (("repoURL", image.repo_url), ("allowTags", image.allow_tags)) if not value]
+    return Skipped(image.name, f"no {' and no '.join(missing)}: it gets no Warehouse") if missing else None
+
+
+def _named(name: str, error: UserError) -> UserError:
+    return (
+        type(error)(f"{name}: {error.message}", hint=error.hint)
+        if not isinstance(error, RefusedByKargo)
+        else (RefusedByKargo(f"{name}: {error.field}: {error.message}", field=error.field, hint=error.hint))
+    )
+
+
+def _watch(image: ManagedImage | WatchedImage, settings: KargoSettings, notes: list[Note]) -> _Watch:
+    try:
+        registry = Repository.parse(image.repo_url or "").registry
+    except InvalidReference as error:
+        raise RefusedByKargo(error.message, field="repoURL", hint=error.hint) from error
+    if isinstance(image, ManagedImage):
+        role = Role.MANAGED
+        subscription = _managed_subscription(image)
+        interval = max(settings.managed_interval, PUBLIC_FLOORS.get(registry, timedelta()))
+    else:
+        role = image.role
+        subscription = _watched_subscription(image, notes)
+        interval = max(settings.base_interval, DAY)
+    # One GET of the manifest; strategies that compare tags list them first, and get each that they keep.
+    requests = 1 if subscription.image_selection_strategy is SelectionStrategy.DIGEST else 1 + SEVERAL
+    check = Check(
+        name=image.name, registry=registry, interval=interval, requests=requests, known_since=image.known_since
+    )
+    return _Watch(role, subscription, check)
+
+
+def _managed_subscription(image: ManagedImage) -> ImageSubscription:
+    """Return what to watch of a published image: its versions once there are any, else what `latest` is.
+
+    The Warehouse keeps its name and its repository through the change, and so its Freight.
+    """
+    if image.strategy is not None or image.tag or image.constraint:
+        return _subscription(image, image.strategy or _implied(image))
+    version = SemanticVersion.parse(image.current_version or "")
+    if version is None:
+        return _subscription(replace(image, tag=DEFAULT_TAG), SelectionStrategy.DIGEST)
+    constraint = _WITH_PRERELEASES if version.prerelease else _RELEASED
+    subscription = _subscription(replace(image, constraint=constraint), SelectionStrategy.SEMVER)
+    # Kargo passes over 1.27 and 22 unless told otherwise, and finds nothing in a repository of such tags.
+    full = image.current_version is not None and image.current_version.split("-")[0].split("+")[0].count(".") == 2
+    return subscription if full else replace(subscription, strict_semvers=False)
+
+
+def _watched_subscription(image: WatchedImage, notes: list[Note]) -> ImageSubscription:
+    strategy = image.strategy or _implied(image)
+    if strategy is SelectionStrategy.DIGEST and not (image.tag or _literal(image.allow_tags)):
+        notes.append(
+            Note(
+                image.name, f"Digest watches one tag and allowTags {image.allow_tags!r} names several: Lexical instead"
+            )
+        )
+        strategy = SelectionStrategy.LEXICAL
+    return _subscription(image, strategy)
+
+
+def _implied(image: ManagedImage | WatchedImage) -> SelectionStrategy:
+    """Return the strategy that what is given implies: one tag Digest, a range SemVer, else Lexical."""
+    if image.tag:
+        return SelectionStrategy.DIGEST
+    if image.constraint:
+        return SelectionStrategy.SEMVER
+    return SelectionStrategy.DIGEST if _literal(image.allow_tags) else SelectionStrategy.LEXICAL
+
+
+def _subscription(image: ManagedImage | WatchedImage, strategy: SelectionStrategy) -> ImageSubscription:
+    repo_url = image.repo_url or ""
+    if strategy is SelectionStrategy.DIGEST:
+        tag = image.tag or _literal(image.allow_tags) or DEFAULT_TAG
+        return ImageSubscription(
+            repo_url=repo_url, image_selection_strategy=strategy, constraint=tag, discovery_limit=1
+        )
+    allowed = (image.allow_tags,) if image.allow_tags and image.allow_tags != ANY_TAG else ()
+    return ImageSubscription(
+        repo_url=repo_url,
+        image_selection_strategy=strategy,
+        constraint=image.constraint if strategy is SelectionStrategy.SEMVER else None,
+        allow_tags_regexes=allowed,
+        discovery_limit=SEVERAL,
+    )
+
+
+def _literal(pattern: str | None) -> str | None:
+    """Return the one tag that an anchored, escaped pattern matches, or None where it may match others."""
+    found = _LITERAL.match(pattern or "")
+    return None if found is None else found[1].replace("\\", "")
+
+
+def _warehouse(watch: _Watch, interval: timedelta, settings: KargoSettings) -> Warehouse:
+    return Warehouse(
+        metadata=ObjectMeta(
+            name=short_name(watch.check.name),
+            namespace=settings.namespace,
+            labels={**MANAGED_BY, ROLE_LABEL: watch.role.value},
+        ),
+        spec=WarehouseSpec(
+            interval=interval,
+            freight_creation_policy=FreightCreationPolicy.AUTOMATIC,
+            subscriptions=(Subscription(image=watch.subscription),),
+        ),
+    )
