@@ -7,9 +7,14 @@ from datetime import timedelta
 
 from image_factory.errors import UserError
 
+DURATION_PATTERN = r"^(0|([0-9]{1,9}[wdhms]){1,8})$"
+"""The grammar for editors; `parse_duration` holds to the same."""
+
 _UNITS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
-_WHOLE = re.compile(r"(?:\d{1,6}[wdhms])+\Z")
-_PART = re.compile(r"(\d+)([wdhms])")
+# ASCII digits only: int() would take those of every script. Nine, since a timedelta has at most 999,999,999 days.
+_WHOLE = re.compile(r"(?:[0-9]{1,9}[wdhms]){1,8}\Z")
+_PART = re.compile(r"([0-9]+)([wdhms])")
+_MAX_SHOWN = 80
 
 
 def parse_duration(text: str) -> timedelta:
@@ -22,12 +27,19 @@ def parse_duration(text: str) -> timedelta:
     if trimmed == "0":
         return timedelta()
     if not _WHOLE.match(trimmed):
-        raise UserError(f"not a duration: {text!r}", hint="write a number and a unit of s, m, h, d or w, such as 7d")
-    return timedelta(seconds=sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(trimmed)))
+        shown = text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
+        raise UserError(f"not a duration: {shown!r}", hint="write a number and a unit of s, m, h, d or w, such as 7d")
+    seconds = sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(trimmed))
+    if seconds > timedelta.max.total_seconds():
+        raise UserError(f"a duration without end: {trimmed!r}", hint="write at most 999999999d")
+    return timedelta(seconds=seconds)
 
 
 def format_duration(duration: timedelta) -> str:
-    """Return the shortest text that `parse_duration` reads back; parts of a second are dropped."""
+    """Return a text that `parse_duration` reads back, in days, hours, minutes and seconds.
+
+    Parts of a second are dropped, and what is below zero is `0`.
+    """
     seconds = int(duration.total_seconds())
     if seconds <= 0:
         return "0"

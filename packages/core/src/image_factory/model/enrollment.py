@@ -1,27 +1,77 @@
 """What people ask for: the entries of images.yaml, as frozen records.
 
 The field names are images.yaml's in snake_case, mechanically. Reading YAML, with lines, is
-`image_factory.state.images_yaml`; this module holds the shapes and their own rules. Pure.
+`image_factory.state.images_yaml`; this module holds the shapes and their own rules, and
+`image_factory.model.field_types` what a single field takes. Pure.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 from pydantic.alias_generators import to_camel
 
-from image_factory.errors import ImageFactoryError
-from image_factory.model.duration import format_duration, parse_duration
-from image_factory.oci.platform import Platform
-from image_factory.oci.reference import Reference, Repository
+from image_factory.model.field_types import (
+    MAX_LABEL,
+    Constraint,
+    DateText,
+    Duration,
+    GitHost,
+    GitRef,
+    InnerPath,
+    InputName,
+    Label,
+    Plain,
+    PlatformName,
+    Regex,
+    RegistryHost,
+    RepositoryPath,
+    SourceRepository,
+    StageName,
+    TagName,
+    Text,
+    VariableName,
+    WorkflowFile,
+    wrong,
+)
+from image_factory.oci.reference import DOCKER_HUB, Reference, Repository
 
-MAX_LABEL = 63
-"""Characters of a DNS-1123 label (RFC 1123, section 2.1)."""
-_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z")
+__all__ = [
+    "GIT_PROVIDER",
+    "MAX_LABEL",
+    "UPDATE_TYPES",
+    "Broken",
+    "Criticality",
+    "DelayMode",
+    "Duration",
+    "Enrollment",
+    "Exemption",
+    "Kind",
+    "Label",
+    "Metadata",
+    "Record",
+    "SelectionStrategy",
+    "Source",
+    "Update",
+    "find_broken_rules",
+    "find_idle_keys",
+    "one_tag",
+]
+
+GIT_PROVIDER = "git"
+"""The built-in source, which takes any clone URL and any folder."""
+
+UPDATE_TYPES = ("kustomize-set-image", "yaml-update", "helm-update-image")
+"""The ways to edit a consumer's file that need no further plugin (`updates[].type`)."""
+
+# `^16-alpine$`: anchored, and nothing in it but letters, digits, - _ and escaped dots.
+_ONE_TAG = re.compile(r"\^((?:[A-Za-z0-9_-]|\\[.-])+)\$\Z")
 
 
 class Kind(StrEnum):
@@ -50,114 +100,12 @@ class DelayMode(StrEnum):
 
 
 class Criticality(StrEnum):
+    """How much waits on an image: what is more critical is rebuilt first."""
+
     LOW = "low"
     NORMAL = "normal"
     HIGH = "high"
     CRITICAL = "critical"
-
-
-def _duration(value: object) -> object:
-    if isinstance(value, bool) or not isinstance(value, (str, int)):
-        return value
-    try:
-        return parse_duration(str(value))
-    except ImageFactoryError as error:
-        raise ValueError(f"{error.message}; {error.hint}") from error
-
-
-def _label(value: str) -> str:
-    if len(value) > MAX_LABEL or not _DNS_LABEL.match(value):
-        raise ValueError(
-            f"not a name: {value!r}; write at most {MAX_LABEL} lower-case letters, digits and inner hyphens"
-        )
-    return value
-
-
-def _git_ref(value: str) -> str:
-    """Accept a branch or tag name that git takes (git-check-ref-format) and that is no option of git's."""
-    bad = value.startswith(("-", "/", ".")) or value.endswith(("/", ".", ".lock")) or ".." in value
-    if bad or not value or len(value) > 255 or re.search(r"[\s~^:?*\[\\\x00-\x1f\x7f]|@\{|//|\$\{\{|/\.", value):
-        raise ValueError(f"not a branch: {value!r}; write a branch or tag name such as main or release/1.2")
-    return value
-
-
-def _inner_path(value: str) -> str:
-    """Accept a relative path that stays inside its folder."""
-    parts = value.split("/")
-    if value.startswith(("/", "-", "~")) or ".." in parts or re.search(r"[\x00-\x1f\x7f\\]|\$\{\{", value):
-        raise ValueError(f"not a path inside the repository: {value!r}; write one such as apps/web/Dockerfile")
-    if not value:
-        raise ValueError("the path is empty; write one such as apps/web/Dockerfile")
-    return value
-
-
-def _plain(value: str) -> str:
-    """Accept text that can become neither an expression of Kargo's nor a second line."""
-    if "${{" in value or "${%" in value or re.search(r"[\x00-\x1f\x7f]", value):
-        raise ValueError(f"{value!r} holds an expression or a control character; write plain text")
-    return value
-
-
-def _host(value: str) -> str:
-    try:
-        return Repository.parse(f"{value}/a/b").registry
-    except ImageFactoryError as error:
-        raise ValueError(
-            f"not a registry host: {value!r}; write a host such as ghcr.io, with :port if it has one"
-        ) from error
-
-
-def _repository(value: str) -> str:
-    try:
-        Repository.parse(f"registry.invalid/{value}")
-    except ImageFactoryError as error:
-        raise ValueError(
-            f"not a repository: {value!r}; write a lower-case path without tag, such as acme/web"
-        ) from error
-    return value
-
-
-_OWNER_AND_NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.~/-]*\Z")
-_CLONE_URL = re.compile(
-    r"(?:(?:https?|ssh|git|file)://|[A-Za-z0-9_.-]+@[A-Za-z0-9.-]+:|/|\./|\.\./)[A-Za-z0-9_.~/:@%+\[\]-]*\Z"
-)
-
-
-def _source_repository(value: str) -> str:
-    """Accept `owner/repository`, and for the git provider a clone URL or a folder; never an option or a transport."""
-    if value and not _OWNER_AND_NAME.match(value) and not _CLONE_URL.match(value):
-        raise ValueError(
-            f"not a source repository: {value!r}; write owner/repository, or a clone URL with provider: git"
-        )
-    return value
-
-
-def _git_host(value: str) -> str:
-    if not re.fullmatch(r"(https?://)?[A-Za-z0-9.-]+(:\d+)?(/[A-Za-z0-9._~/-]*)?|\[[0-9a-fA-F:]+\](:\d+)?", value):
-        raise ValueError(f"not a host: {value!r}; write a host name such as git.example.com")
-    return value
-
-
-def _platform(value: str) -> str:
-    try:
-        return str(Platform.parse(value))
-    except ImageFactoryError as error:
-        raise ValueError(f"{error.message}; {error.hint}") from error
-
-
-def _regex(value: str) -> str:
-    try:
-        re.compile(value)
-    except re.error as error:
-        raise ValueError(f"not a regular expression: {value!r} ({error}); write one such as ^16-alpine$") from error
-    return _plain(value)
-
-
-Duration = Annotated[timedelta, BeforeValidator(_duration), PlainSerializer(format_duration, return_type=str)]
-Label = Annotated[str, AfterValidator(_label)]
-GitRef = Annotated[str, AfterValidator(_git_ref)]
-InnerPath = Annotated[str, AfterValidator(_inner_path)]
-Plain = Annotated[str, AfterValidator(_plain)]
 
 
 class Record(BaseModel):
@@ -168,79 +116,139 @@ class Record(BaseModel):
     )
 
 
+def _for_provider(value: str, info: ValidationInfo) -> str:
+    """Let only the git provider take URLs and folders: another one's API would get them as a path."""
+    provider = info.data.get("provider")
+    parts = value.split("/")
+    named = len(parts) > 1 and not {"", ".", ".."} & set(parts) and ":" not in value and "@" not in value
+    if value and provider is not None and provider != GIT_PROVIDER and not named:
+        raise wrong(f"not a repository of {provider}: {value!r}", "write owner/repository, or set provider: git")
+    return value
+
+
 class Source(Record):
     """Where a managed image is built from."""
 
-    provider: Label = "github"
-    host: Annotated[str, AfterValidator(_git_host)] | None = None
-    repo: Annotated[str, AfterValidator(_source_repository)] = ""
-    branch: GitRef = "main"
-    dockerfile: InnerPath = "Dockerfile"
-    context: InnerPath | None = None
-    target: Plain | None = None
-    build_args: dict[str, Plain] = Field(default_factory=dict)
-    platforms: tuple[Annotated[str, AfterValidator(_platform)], ...] = ()
-    paths: tuple[InnerPath, ...] = ()
-    workflow: Plain | None = None
-    pipeline: Plain | None = None
-    job: Plain | None = None
-    ref: GitRef | None = None
-    inputs: dict[str, Plain] = Field(default_factory=dict)
+    provider: Label = Field(default="github", examples=["github", "gitlab", "git"])
+    """The source plugin that reads the repository: `github`, `gitlab`, or the built-in `git` for any other."""
+    host: GitHost | None = Field(default=None, examples=["git.example.com"])
+    """The provider's host where it is not its usual one: GitHub Enterprise, a GitLab of your own."""
+    repo: Annotated[SourceRepository, AfterValidator(_for_provider)] = Field(default="", examples=["acme/web"])
+    """`owner/repository`, of any depth at GitLab. With `provider: git` a clone URL without credentials, or a folder."""
+    branch: GitRef = Field(default="main", examples=["main"])
+    """The branch that is built."""
+    dockerfile: InnerPath = Field(default="Dockerfile", examples=["apps/web/Dockerfile"])
+    """The path of the Dockerfile in the repository."""
+    context: InnerPath | None = Field(default=None, examples=["apps/web"])
+    """The build context's path; where it is not given, the Dockerfile's folder counts as the image's own."""
+    target: StageName | None = Field(default=None, examples=["runtime"])
+    """The stage that is built; the last one where it is not given."""
+    build_args: dict[VariableName, Plain] = Field(default_factory=dict, examples=['{NODE_VERSION: "22"}'])
+    """Build arguments that the build sets. Analysis expands them in FROM lines."""
+    platforms: tuple[PlatformName, ...] = Field(default=(), examples=["[linux/amd64, linux/arm64]"])
+    """The platforms that are built. A base that moves on none of them starts no rebuild."""
+    paths: tuple[InnerPath, ...] = Field(default=(), examples=["[libs/shared]"])
+    """Further paths that belong to this image: a change below them is a change of the image."""
+    workflow: WorkflowFile | None = Field(default=None, examples=["build.yml"])
+    """GitHub: the file name of the workflow that builds the image, in .github/workflows."""
+    pipeline: Plain | None = Field(default=None, examples=["build"])
+    """GitLab: the pipeline that builds the image."""
+    job: Plain | None = Field(default=None, examples=["build-image"])
+    """GitLab: the job of that pipeline."""
+    ref: GitRef | None = Field(default=None, examples=["main"])
+    """GitLab: the branch or tag that the pipeline runs on, where it is not `branch`."""
+    inputs: dict[InputName, InputName] = Field(default_factory=dict, examples=["{base_images: bases}"])
+    """Our inputs, and the names under which the workflow declares them where it calls them otherwise."""
 
 
 class Update(Record):
-    """A consumer: a file in some repository that names this image."""
+    """A consumer: a file in some repository that names this image and is carried to its new version."""
 
-    repo: Annotated[str, AfterValidator(_source_repository)]
-    path: InnerPath
-    type: Label
-    branch: GitRef = "main"
-    key: Plain | None = None
-    keys: tuple[Plain, ...] = ()
-    provider: Label | None = None
-    mode: str = Field(default="push", pattern="^(push|pr)$")
+    repo: SourceRepository = Field(examples=["acme/deploy"])
+    """The consumer's repository, `owner/repository`."""
+    path: InnerPath = Field(examples=["apps/web/values.yaml"])
+    """The file in it; for `kustomize-set-image` the kustomization's folder."""
+    type: Label = Field(examples=["helm-update-image"])
+    """How the file is edited: `kustomize-set-image`, `yaml-update`, `helm-update-image`, or a plugin's word."""
+    branch: GitRef = Field(default="main", examples=["main"])
+    """The branch that the change goes to."""
+    key: Plain | None = Field(default=None, examples=["image.tag"])
+    """The key that holds the version, its steps parted by dots."""
+    keys: tuple[Plain, ...] = Field(default=(), examples=["[image.tag]"])
+    """Several such keys."""
+    provider: Label | None = Field(default=None, examples=["github"])
+    """The source plugin of the consumer's repository; the image's own where it is not given."""
+    mode: Literal["push", "pr"] = Field(default="push", examples=["pr"])
+    """`push` commits to the branch, `pr` opens a pull request."""
 
 
 class Metadata(Record):
     """What the catalog shows of an image."""
 
-    title: str | None = None
-    description: str | None = None
-    owner: str | None = None
-    system: str | None = None
-    lifecycle: str | None = None
+    title: Text | None = Field(default=None, examples=["Web"])
+    """The image's name for people."""
+    description: Text | None = Field(default=None, examples=["The shop's front end"])
+    """What it is, in a sentence."""
+    owner: Text | None = Field(default=None, examples=["team-web"])
+    """Who answers for it."""
+    system: Text | None = Field(default=None, examples=["shop"])
+    """The system that it is a part of."""
+    lifecycle: Text | None = Field(default=None, examples=["production"])
+    """Where it is in its life, such as `experimental` or `production`."""
 
 
 class Exemption(Record):
     """A policy set aside for one image by its owner, with a reason and an end."""
 
-    owner: str
-    reason: str
-    expiry: str
-    policy: str | None = None
+    owner: Text = Field(examples=["team-web"])
+    """Who answers for it."""
+    reason: Text = Field(examples=["fixed upstream, release expected in June"])
+    """Why the policy is set aside."""
+    expiry: DateText = Field(examples=["2027-06-30"])
+    """The day on which it ends."""
+    policy: Text | None = Field(default=None, examples=["no-critical-findings"])
+    """The policy that is set aside."""
 
 
 class Enrollment(Record):
     """One entry of images.yaml. It is managed if it has a source with a repository, else external."""
 
-    name: Label
-    registry: Annotated[str, AfterValidator(_host)] = "docker.io"
-    repository: Annotated[str, AfterValidator(_repository)]
-    source: Source | None = None
-    rebuild_delay: Duration = timedelta(days=7)
-    delay_mode: DelayMode = DelayMode.AGED
-    auto_rebuild: bool = True
-    criticality: Criticality = Criticality.NORMAL
-    group: Label | None = None
-    allow_tags: Annotated[str, AfterValidator(_regex)] | None = None
-    tag: Plain | None = None
-    constraint: Plain | None = None
-    image_selection_strategy: SelectionStrategy | None = None
-    updates: tuple[Update, ...] = ()
+    name: Label = Field(examples=["web"])
+    """The image's name, unique in the file. It names the state file, the Warehouse and the stages."""
+    registry: RegistryHost = Field(default=DOCKER_HUB, examples=["ghcr.io"])
+    """The registry's host, with its port if it has one. Required for managed images."""
+    repository: RepositoryPath = Field(examples=["acme/web"])
+    """The image's path at its registry, without host and tag."""
+    source: Source | None = Field(default=None, examples=["{repo: acme/web}"])
+    """Where the image is built from. An image with a source is managed, one without is external."""
+    rebuild_delay: Duration = Field(default=timedelta(days=7), examples=["7d"])
+    """How old a base image's new digest must be before this image is rebuilt on it."""
+    delay_mode: DelayMode = Field(default=DelayMode.AGED, examples=["aged"])
+    """`aged` takes the newest digest that is itself old enough; `first-change` counts from the first change."""
+    auto_rebuild: bool = Field(default=True, examples=["true"])
+    """Whether rebuilds start by themselves."""
+    criticality: Criticality = Field(default=Criticality.NORMAL, examples=["high"])
+    """Which image is rebuilt first where not all can be at once."""
+    group: Label | None = Field(default=None, examples=["shop"])
+    """Images of one group are rebuilt together, at the longest of their delays."""
+    allow_tags: Regex | None = Field(default=None, examples=["^16-alpine$"])
+    """A regular expression: the tags of an external image that are watched."""
+    tag: TagName | None = Field(default=None, examples=["16-alpine"])
+    """The one tag of an external image that is watched."""
+    constraint: Constraint | None = Field(default=None, examples=["^16.0.0"])
+    """A range of versions: the tags of an external image that are watched."""
+    image_selection_strategy: SelectionStrategy | None = Field(default=None, examples=["SemVer"])
+    """How one of several tags is picked; not given: for one tag `Digest`, for a constraint `SemVer`, else `Lexical`."""
+    updates: tuple[Update, ...] = Field(default=(), examples=["[{repo: acme/deploy, path: web, type: yaml-update}]"])
+    """The files that name this image and follow its version."""
     verification: dict[str, Any] | None = None
+    """What a build must prove before it is used."""
     policy: dict[str, Any] | None = None
+    """The policies that hold for this image."""
     exemptions: tuple[Exemption, ...] = ()
-    metadata: Metadata | None = None
+    """Policies that are set aside for this image for a while."""
+    metadata: Metadata | None = Field(default=None, examples=["{owner: team-web}"])
+    """What the catalog shows of the image."""
 
     @model_validator(mode="before")
     @classmethod
@@ -260,15 +268,84 @@ class Enrollment(Record):
         return Repository.parse(f"{self.registry}/{self.repository}")
 
     @property
+    def only_tag(self) -> str | None:
+        """The one tag that is watched: `tag`, or the only one that `allowTags` can match; None for several."""
+        if self.tag is not None or self.allow_tags is None or self.constraint is not None:
+            return self.tag
+        return one_tag(self.allow_tags)
+
+    @property
     def strategy(self) -> SelectionStrategy:
-        """The strategy chosen, else the one that what is given implies: a tag Digest, a constraint SemVer."""
+        """The strategy chosen, else the one that what is given implies: one tag Digest, a constraint SemVer."""
         if self.image_selection_strategy is not None:
             return self.image_selection_strategy
-        if self.tag is not None:
+        if self.only_tag is not None:
             return SelectionStrategy.DIGEST
         return SelectionStrategy.SEMVER if self.constraint is not None else SelectionStrategy.LEXICAL
 
     @property
     def reference(self) -> Reference | None:
-        """The one reference that an external image with a tag is watched by; None otherwise."""
-        return None if self.tag is None else Reference.parse(f"{self.image}:{self.tag}")
+        """The one reference that an image with one tag is watched by; None otherwise."""
+        return None if self.only_tag is None else Reference.parse(f"{self.image}:{self.only_tag}")
+
+
+def one_tag(pattern: str) -> str | None:
+    """Return the only tag that a regular expression can match, such as that of `^16-alpine$`, or None."""
+    match = _ONE_TAG.match(pattern)
+    return None if match is None else match[1].replace("\\", "")
+
+
+# --- rules over several fields ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A rule that an entry breaks, and where in it."""
+
+    path: tuple[str, ...]
+    problem: str
+    hint: str
+
+
+def find_broken_rules(entry: Mapping[str, Any]) -> tuple[Broken, ...]:
+    """Return what an entry lacks for its kind, or contradicts itself in.
+
+    It takes images.yaml's own mapping, since a record no longer tells a default from a choice, and
+    so that these are found beside what is wrong with single fields.
+    """
+    source = entry.get("source")
+    if "source" in entry and (source is None or (isinstance(source, Mapping) and source.get("repo") in (None, ""))):
+        hint = "write the repository, such as repo: acme/web; or remove source to only watch the image"
+        return (Broken(("source", "repo"), "missing", hint),)
+    if source is not None:
+        if "registry" not in entry:
+            hint = "write where the image is published, such as registry: ghcr.io"
+            return (Broken(("registry",), "missing, and required beside a source", hint),)
+        return ()
+    if all(entry.get(key) is None for key in ("allowTags", "tag", "constraint")):
+        hint = "write the tags to watch, such as allowTags: ^16-alpine$; or a source, if you build the image yourself"
+        return (Broken(("allowTags",), "missing, as are tag, constraint and source", hint),)
+    return _broken_choice(entry)
+
+
+def _broken_choice(entry: Mapping[str, Any]) -> tuple[Broken, ...]:
+    chosen = entry.get("imageSelectionStrategy")
+    allowed = entry.get("allowTags")
+    path = ("imageSelectionStrategy",)
+    names_one = entry.get("tag") is not None or (isinstance(allowed, str) and one_tag(allowed) is not None)
+    if chosen == SelectionStrategy.DIGEST and not names_one:
+        return (Broken(path, "Digest watches one tag, and none is given", "write it, such as tag: 16-alpine"),)
+    return ()
+
+
+_MANAGED_ONLY = ("rebuildDelay", "delayMode", "autoRebuild", "group", "updates")
+
+
+def find_idle_keys(entry: Mapping[str, Any]) -> tuple[Broken, ...]:
+    """Return the keys of an entry that say nothing for an image of its kind."""
+    if entry.get("source") is None:
+        hint = "remove it; or add a source, if you build the image yourself"
+        return tuple(
+            Broken((key,), "says nothing for an external image", hint) for key in _MANAGED_ONLY if key in entry
+        )
+    return ()
