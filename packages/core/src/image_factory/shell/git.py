@@ -180,8 +180,10 @@ class Checkout:
         folders = [path for path in relative if path == "." or self._is_folder(path)]
         files = [path for path in relative if path not in folders]
         if files:
-            ignored = set(_split(self.git.attempt("check-ignore", "-z", "--stdin", stdin=_join(files))))
-            files = [path for path in files if path not in ignored]
+            # `./` keeps a name such as `:(top)` from being read as more than a name.
+            asked = _join([f"./{path}" for path in files])
+            ignored = set(_split(self.git.attempt("check-ignore", "-z", "--stdin", stdin=asked)))
+            files = [path for path in files if f"./{path}" not in ignored]
         for start in range(0, len(folders), 200):
             found = self.git.run(
                 *("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--"),

@@ -170,11 +170,12 @@ class Git:
 
     def arguments(self, *words: str) -> list[str]:
         """Return the whole argument list for one git command; it holds no secret."""
-        settings = [*CONFIGURATION, *(("credential.helper=",) if self.credentials is not None else ())]
-        head = ["git", "--no-pager", "--no-optional-locks", "--literal-pathspecs"]
+        head = ["git", "--no-pager", "--no-optional-locks"]
+        if words[0] != "check-ignore":  # the one command that refuses it
+            head.append("--literal-pathspecs")
         if self.folder is not None:
             head += ["-C", str(self.folder)]
-        for setting in settings:
+        for setting in CONFIGURATION:
             head += ["-c", setting]
         return [*head, *words]
 
@@ -196,9 +197,12 @@ class Git:
                         raise UnsafeValue("the credentials for git hold a control character", hint="check the token")
                 host = parts.netloc.rpartition("@")[2]
                 variables |= {
-                    "GIT_CONFIG_COUNT": "1",
-                    "GIT_CONFIG_KEY_0": f"credential.{parts.scheme}://{host}.helper",
-                    "GIT_CONFIG_VALUE_0": _HELPER,
+                    "GIT_CONFIG_COUNT": "2",
+                    # An empty helper forgets the user's own, which git would also tell our secret to keep.
+                    "GIT_CONFIG_KEY_0": "credential.helper",
+                    "GIT_CONFIG_VALUE_0": "",
+                    "GIT_CONFIG_KEY_1": f"credential.{parts.scheme}://{host}.helper",
+                    "GIT_CONFIG_VALUE_1": _HELPER,
                     "IMAGE_FACTORY_GIT_USERNAME": self.credentials.username or "x-access-token",
                     "IMAGE_FACTORY_GIT_PASSWORD": self.credentials.password,
                 }

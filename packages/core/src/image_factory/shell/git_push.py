@@ -10,10 +10,11 @@ import re
 import tempfile
 from pathlib import Path
 
-from image_factory.errors import Conflict, NotFound, Unavailable
+from image_factory.errors import Conflict, ImageFactoryError, NotFound, RemoteRefused, Unavailable
 from image_factory.ports import Credentials
 from image_factory.shell.git import Checkout, TemporaryIndex, pause
 from image_factory.shell.git_program import Git, checked_ref, failure
+from image_factory.shell.process import Finished, redact
 
 TRANSPORTS = ("https", "ssh", "file", "http", "git")
 """How a user's own remote may be reached; never `ext::`, which runs a command."""
@@ -39,7 +40,7 @@ def push(checkout: Checkout, remote: str, branch: str, credentials: Credentials 
             return candidate
         said = pushed.stdout.decode("utf-8", "replace")
         if not _MOVED.search(said):
-            raise failure(pushed, _with_reason(doing, said), git.secrets)
+            raise _refusal(pushed, doing, said, git)
         if attempt:
             checkout.sleep(pause(attempt))
         candidate = _rebased(git, remote, branch, head)
@@ -58,10 +59,15 @@ def _url(checkout: Checkout, remote: str) -> str:
     return found.text()
 
 
-def _with_reason(doing: str, porcelain: str) -> str:
-    """Return `doing` with the server's word on the ref, such as `[remote rejected] (hook declined)`."""
-    reasons = [line.split("\t")[-1] for line in porcelain.splitlines() if line.startswith("!")]
-    return f"{doing}: {reasons[0][:200]}" if reasons else doing
+def _refusal(pushed: Finished, doing: str, porcelain: str, git: Git) -> ImageFactoryError:
+    """Return the error for a push that another attempt would not help."""
+    reasons = [line.split("\t")[-1][:200] for line in porcelain.splitlines() if line.startswith("!")]
+    if any("[remote rejected]" in reason for reason in reasons):
+        return RemoteRefused(
+            f"{doing}: {redact(reasons[0])}: {pushed.complaint(git.secrets)}",
+            hint="check the rules of the branch (protection, hooks), and what the credentials may do",
+        )
+    return failure(pushed, doing, git.secrets)
 
 
 def _rebased(git: Git, remote: str, branch: str, head: str) -> str:
