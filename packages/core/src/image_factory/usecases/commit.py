@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from image_factory.errors import UserError
-from image_factory.ports import Credentials
 from image_factory.shell.git import Checkout
+from image_factory.shell.git_clone import push_credentials
 from image_factory.shell.store import FileChange
+from image_factory.usecases.outcome import Outcome, Skipped
 from image_factory.usecases.workbench import Workbench
 
 
@@ -30,7 +31,7 @@ def write_and_commit(
     body: Sequence[str] = (),
     commit: bool = True,
     push: bool = False,
-    credentials: Credentials | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> Committed:
     """Write `changes`, and commit them where the folder lies in a git checkout.
 
@@ -38,6 +39,7 @@ def write_and_commit(
         subject: the first line of the message; says what was learned.
         body: one line an image.
         push: whether to push the branch that is checked out, with rebase and retry.
+        environ: where a job's secret for git may be (`push_credentials`).
     """
     if not changes:
         return Committed(None, "nothing changed")
@@ -59,5 +61,15 @@ def write_and_commit(
             raise UserError(
                 "cannot push: no branch is checked out", hint="check one out, or set commit.branch in config.yaml"
             )
+        url = checkout.remotes().get(identity.remote, identity.remote)
+        credentials = push_credentials(url, bench.plugins.sources.values(), environ or {})
         return Committed(checkout.push(identity.remote, branch, credentials), pushed=True)
     return Committed(made)
+
+
+def changed_names(outcomes: Iterable[Outcome], most: int = 4) -> str:
+    """Return the names of what changed or failed, for a commit's first line: `web, api and 3 more`."""
+    names = [outcome.item for outcome in outcomes if not isinstance(outcome, Skipped)]
+    if len(names) > most:
+        return f"{', '.join(names[:most])} and {len(names) - most} more"
+    return ", ".join(names) or "images"

@@ -41,7 +41,13 @@ def to_text(graph: Graph) -> str:
             name, base, depth = pending.pop()
             note = ", files only" if secondary[(base, name)] else ""
             lines.append(f"{'   ' * depth}└─ {name} ({kinds[name]}{note})")
-            pending += [(child, name, depth + 1) for child in sorted(set(dependents.get(name, ())), reverse=True)]
+            children = sorted(set(dependents.get(name, ())), reverse=True)
+            if name in shown and children:
+                # In a graph of diamonds, repeating what is below would double with every layer.
+                lines.append(f"{'   ' * (depth + 1)}└─ … as above")
+                continue
+            shown.add(name)
+            pending += [(child, name, depth + 1) for child in children]
     return "\n".join(lines)
 
 

@@ -1,0 +1,78 @@
+"""`image-factory observe`: ask registries what moved, and record it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from image_factory.errors import UserError
+from image_factory.usecases.outcome import exit_code
+from image_factory_cli.folder import folder_options
+from image_factory_cli.logs import LogFormat
+from image_factory_cli.render import outcome_to_json, show_diff, show_outcomes, show_problems, write_json
+
+
+@click.command(epilog="Example: image-factory observe --base node-22-bookworm-slim")
+@click.option("--base", "names", multiple=True, metavar="NAME", help="Ask for this base or external image alone.")
+@click.option("--digest", metavar="DIGEST", help="Record this digest for the one --base; asks nothing.")
+@click.option("--jobs", type=click.IntRange(1, 64), default=8, show_default=True, help="Questions to ask at once.")
+@click.option("--dry-run", is_flag=True, help="Ask, print what would change as a diff, and write nothing.")
+@click.option("--commit/--no-commit", default=True, show_default=True, help="Commit what is written, in one commit.")
+@click.option("--push", is_flag=True, help="Push the commit, with rebase and retry.")
+@click.option("--json", "as_json", is_flag=True, help="Write the outcomes as JSON.")
+@click.option("-v", "--verbose", is_flag=True, help="List unchanged images too.")
+@folder_options
+def command(
+    names: tuple[str, ...],
+    digest: str | None,
+    jobs: int,
+    dry_run: bool,
+    commit: bool,
+    push: bool,
+    as_json: bool,
+    verbose: bool,
+    directory: Path | None,
+    log_format: LogFormat,
+    log_level: str,
+) -> int:
+    """Ask registries what tags point at now, and record what moved."""
+    from image_factory.usecases.commit import changed_names, write_and_commit
+    from image_factory.usecases.observe import observe, record_observed
+    from image_factory_cli.commands.analyze import sentences
+    from image_factory_cli.folder import open_workbench
+
+    if digest is not None and len(names) != 1:
+        raise UserError("--digest without one --base", hint="name the base image that points at it")
+    bench: Any = open_workbench(directory, log_format, log_level)
+    bench.images()  # an absent images.yaml is an error here too
+    seen = record_observed(bench, names[0], digest) if digest is not None else observe(bench, names, jobs=jobs)
+    if dry_run and not as_json:
+        show_diff(seen.changes)
+    committed = None
+    if not dry_run:
+        committed = write_and_commit(
+            bench,
+            seen.changes,
+            subject=f"Observe {changed_names(seen.outcomes)}",
+            body=sentences(seen.outcomes),
+            commit=commit,
+            push=push,
+            environ=os.environ,
+        )
+    if as_json:
+        write_json(
+            {
+                "outcomes": [outcome_to_json(outcome) for outcome in seen.outcomes],
+                "files": [str(change.path) for change in seen.changes],
+                "commit": committed.commit if committed else None,
+            }
+        )
+    else:
+        show_outcomes(seen.outcomes, verbose=verbose)
+        if committed and committed.commit:
+            click.echo(f"committed {committed.commit[:12]}{' and pushed' if committed.pushed else ''}")
+    show_problems(seen.problems)
+    return exit_code(seen.outcomes) or (3 if seen.problems else 0)

@@ -1,0 +1,78 @@
+"""The options that every command about a folder shares, and the workbench they make."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from image_factory_cli.logs import LogFormat, configure_logs
+from image_factory_cli.progress import progress_for
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def folder_options(command: Command) -> Command:
+    """Add the folder's and the logs' options; the command receives them as one `folder: Folder`."""
+    options = [
+        click.option(
+            "--image-factory-dir",
+            "directory",
+            type=click.Path(path_type=Path),
+            metavar="DIR",
+            help="The image-factory folder. [default: $IMAGE_FACTORY_DIR, else here or ./image-factory]",
+        ),
+        click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True),
+        click.option(
+            "--log-level",
+            type=click.Choice(["debug", "info", "warning", "error"]),
+            default="warning",
+            show_default=True,
+            help="How much to say on standard error.",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def open_workbench(
+    directory: Path | None,
+    log_format: LogFormat,
+    log_level: str,
+    overrides: Mapping[str, object] | None = None,
+) -> Any:
+    """Return the workbench of the folder that the options name.
+
+    Raises:
+        NotFound: there is no images.yaml there.
+        InvalidSettings: config.yaml, a flag or a variable holds what cannot be used.
+    """
+    configure_logs(log_format, log_level)
+    from image_factory.shell.settings import find_root, load_settings
+
+    root = find_root(directory, os.environ, Path.cwd())
+    settings = load_settings(root, os.environ, dict(overrides or {}))
+    return workbench(root, settings)
+
+
+def workbench(root: Path, settings: Any) -> Any:
+    """Return a workbench on real ports: the network is touched only when a plugin asks for it."""
+    from image_factory.shell.clock import SystemClock
+    from image_factory.shell.store import Store
+    from image_factory.usecases.workbench import Workbench
+
+    clock = SystemClock()
+
+    def load() -> Any:
+        from image_factory.shell.http import HttpClient
+
+        from image_factory.builtins import builtin_plugins
+        from image_factory.plugins import load_plugins
+
+        return load_plugins(settings, HttpClient(settings, clock), clock, builtins=builtin_plugins())
+
+    return Workbench(root, settings, Store(root, settings), clock, load, progress_for())

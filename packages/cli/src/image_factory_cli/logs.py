@@ -1,0 +1,57 @@
+"""Logs on standard error: lines for people, or a JSON object a line with `image` and `op`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Literal
+
+LogFormat = Literal["text", "json"]
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, event, `image` and `op` (null where they mean nothing), fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = {key: value for key, value in vars(record).items() if key not in _STANDARD}
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.getMessage(),
+            "image": fields.pop("image", None),
+            "op": fields.pop("op", None),
+            **fields,
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+class TextFormatter(logging.Formatter):
+    """`level image: event (field=value …)`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = {key: value for key, value in vars(record).items() if key not in _STANDARD}
+        fields.pop("op", None)
+        image = fields.pop("image", None)
+        hint = fields.pop("hint", None)
+        shown = " ".join(f"{key}={value}" for key, value in fields.items() if value not in (None, ""))
+        text = f"{record.levelname.lower()}: {f'{image}: ' if image else ''}{record.getMessage()}"
+        text += f" ({shown})" if shown else ""
+        text += f"\n  hint: {hint}" if hint else ""
+        return text + (f"\n{self.formatException(record.exc_info)}" if record.exc_info else "")
+
+
+def configure_logs(log_format: LogFormat, level: str) -> None:
+    """Send our own logs to standard error; those of libraries only where they warn."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("image_factory").setLevel(level.upper())
