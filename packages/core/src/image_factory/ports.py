@@ -15,35 +15,13 @@ from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from image_factory.model.selection import Candidate, Selection
+from image_factory.oci.exchange import HttpRequest as HttpRequest  # noqa: PLC0414 - offered here
+from image_factory.oci.exchange import HttpResponse as HttpResponse  # noqa: PLC0414 - offered here
 from image_factory.oci.manifest import Index, Manifest
 from image_factory.oci.platform import Platform
 from image_factory.oci.reference import Digest, Repository, Tag
 
 # --- the network, and time -----------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
-    """One HTTP request as a value.
-
-    `repr` shows no header or body, since either may hold a secret.
-    """
-
-    method: str
-    url: str
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    body: bytes | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class HttpResponse:
-    """One answer, whole; header names in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = field(default=b"", repr=False)
-    url: str = ""
-    """Where the answer came from, after redirects."""
 
 
 @runtime_checkable

@@ -39,6 +39,11 @@ _HEX = re.compile(r"[0-9a-f]+\Z")
 _IMAGE_ID = re.compile(r"[0-9a-f]{64}\Z")
 
 
+def is_tag(text: str) -> bool:
+    """Whether `text` is a tag (OCI distribution-spec, "Pulling manifests")."""
+    return _TAG.match(text) is not None
+
+
 def _invalid(what: str, text: str, hint: str) -> InvalidReference:
     shown = text if len(text) <= 300 else f"{text[:300]}…"
     return InvalidReference(f"not {what}: {shown!r}", hint=hint)
