@@ -36,7 +36,7 @@ from image_factory.state.merge import (
     record_rebuild,
 )
 
-SIZES = (1_000, 10_000)
+SIZES = (10_000, 100_000)
 
 _OURS = """
 import sys
@@ -69,9 +69,10 @@ def run(room: Room) -> Iterator[Figure]:
         folder = room.folder / str(size)
         write_state(folder, size)
         yardstick = Job(python(_LIBYAML, str(folder), str(size)))
-        # Cold first: the files are then old enough for the cache to trust their times.
-        cold = Job(python(_OURS, str(folder), str(size), "no-cache"))
-        yield room.compare("read cold", size, ours=cold, yardstick=yardstick, limit=1.5)
+        if size == room.sizes[0]:
+            # Cold first: the files are then old enough for the cache to trust their times.
+            cold = Job(python(_OURS, str(folder), str(size), "no-cache"))
+            yield room.compare("read cold", size, ours=cold, yardstick=yardstick, limit=1.5)
         ours = Job(python(_OURS, str(folder), str(size), "cache"))
         warm.append(room.compare("read warm", size, ours=ours, yardstick=yardstick, limit=0.25))
         yield warm[-1]

@@ -9,41 +9,31 @@ each file is whole, old or new.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import logging
 import os
-import stat
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path, PurePosixPath
-from typing import Generic, TypeVar
+from typing import TypeVar
 
-from image_factory.errors import Conflict, ImageFactoryError, InvalidState, Location, UnsafeValue, UnsupportedVersion
+from image_factory.errors import Conflict, InvalidState, NotFound, UnsafeValue, UnsupportedVersion
 from image_factory.model.image_state import BaseState, ImageState, StateFolder
 from image_factory.model.settings import Settings
-from image_factory.shell.state_lock import StateLock
-from image_factory.state.codec import dump, read_base, read_image, update_text
-from image_factory.state.layout import BASE_IMAGES, CORRUPT_SUFFIX, IMAGES, state_name, state_path
+from image_factory.shell.state_cache import StateCache
+from image_factory.shell.state_folder import Loaded, check_place, read_folder, read_text
+from image_factory.shell.state_lock import TIMEOUT, StateLock, own_folder
+from image_factory.state.codec import dump, update_text
+from image_factory.state.layout import BASE_IMAGES, CORRUPT_SUFFIX, IMAGES, state_path
 
-T = TypeVar("T", ImageState, BaseState)
+__all__ = ["FileChange", "Loaded", "Store"]
+
+T = TypeVar("T", bound=ImageState | BaseState)
 
 TEMPORARY_SUFFIX = ".tmp"
 
 log = logging.getLogger("image_factory.store")
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded(Generic[T]):
-    """The records of a folder by name, sorted, and the files that could not be read."""
-
-    records: Mapping[str, T]
-    broken: Mapping[str, ImageFactoryError] = field(default_factory=dict)
-    """Why a file could not be read, by the name of its record."""
-
-    @property
-    def problems(self) -> tuple[ImageFactoryError, ...]:
-        return tuple(self.broken.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +51,8 @@ class FileChange:
 
     def diff(self) -> str:
         """Return the change as a unified diff, as git shows it."""
+        import difflib
+
         old = [] if self.old is None else self.old.splitlines(keepends=True)
         new = [] if self.new is None else self.new.splitlines(keepends=True)
         before = "/dev/null" if self.old is None else f"a/{self.path}"
@@ -78,38 +70,42 @@ class Store:
         root: the image-factory folder.
         settings: where in it the state directory lies.
         cache: whether to keep what was read for the next run, in `.image-factory-cache`.
+        lock_timeout: how long a write waits for another writer.
     """
 
-    def __init__(self, root: Path, settings: Settings, *, cache: bool = True) -> None:
+    def __init__(
+        self, root: Path, settings: Settings, *, cache: bool = True, lock_timeout: timedelta = TIMEOUT
+    ) -> None:
         self._root = root
         self._state = PurePosixPath(settings.state_dir)
         self._cache = cache
+        self._lock_timeout = lock_timeout
+        self._loaded: dict[StateFolder, Mapping[str, ImageState] | Mapping[str, BaseState]] = {}
+
+    # --- reading ---------------------------------------------------------------------------------
 
     def images(self) -> Loaded[ImageState]:
         """Return the records of all managed and external images."""
-        return self._load(IMAGES, read_image)
+        loaded = read_folder(self._folder(IMAGES), ImageState, self._cache_of(IMAGES))
+        self._loaded[IMAGES] = loaded.records
+        return loaded
 
     def bases(self) -> Loaded[BaseState]:
         """Return the records of all base images."""
-        return self._load(BASE_IMAGES, read_base)
+        loaded = read_folder(self._folder(BASE_IMAGES), BaseState, self._cache_of(BASE_IMAGES))
+        self._loaded[BASE_IMAGES] = loaded.records
+        return loaded
 
-    def _load(self, folder: StateFolder, read: Callable[[str, str], T]) -> Loaded[T]:
-        records: dict[str, T] = {}
-        broken: dict[str, ImageFactoryError] = {}
-        for name in self._names(folder):
-            path = self._path(folder, name)
-            try:
-                record = read(self._text(path), str(self._root / path))
-                if record.name != name:
-                    raise InvalidState(
-                        f"the file's name is {name!r}, and the record's is {record.name!r}",
-                        hint="a record lies in the file of its name",
-                        location=Location(str(self._root / path)),
-                    )
-                records[name] = record
-            except ImageFactoryError as error:
-                broken[name] = error
-        return Loaded(records, broken)
+    def _cache_of(self, folder: StateFolder) -> StateCache | None:
+        # Nothing is made in a folder that has no state.
+        if not self._cache or not self._folder(folder).is_dir():
+            return None
+        try:
+            return StateCache(own_folder(self._root) / f"{folder}.json")
+        except OSError:
+            return None  # a folder that nobody may write to is read all the same
+
+    # --- planning --------------------------------------------------------------------------------
 
     def plan(
         self,
@@ -120,29 +116,41 @@ class Store:
         """Return the files that change when these records are written and those removed, by path.
 
         Records that a file holds already change nothing. A file that cannot be read is set aside. A
-        file that a newer program wrote is left alone; reading reports it.
+        file that a newer program wrote is left alone, since reading it reported that.
         """
-        changes = [self._change(IMAGES, image) for image in images]
-        changes += [self._change(BASE_IMAGES, base) for base in bases]
+        changes = [*self._changes(IMAGES, images), *self._changes(BASE_IMAGES, bases)]
         for folder, name in removed:
             path = self._path(folder, name)
-            old = self._text_or_none(path)
+            old = self._text(path)
             if old is not None:
                 changes.append(FileChange(path, old, None))
-        return tuple(sorted((change for change in changes if change), key=lambda change: change.path))
+        return tuple(sorted(changes, key=lambda change: change.path))
 
-    def _change(self, folder: StateFolder, record: ImageState | BaseState) -> FileChange | None:
-        path = self._path(folder, record.name)
-        old = self._text_or_none(path)
-        if old is None:
-            return FileChange(path, None, dump(record))
+    def _changes(
+        self, folder: StateFolder, records: Iterable[ImageState] | Iterable[BaseState]
+    ) -> Iterator[FileChange]:
+        loaded = self._loaded.get(folder, {})
+        for record in records:
+            # Most records are what was read; comparing them costs a hundredth of reading the file.
+            if record.name in loaded and loaded[record.name] == record:
+                continue
+            change = self._change(self._path(folder, record.name), record)
+            if change is not None:
+                yield change
+
+    def _change(self, path: PurePosixPath, record: ImageState | BaseState) -> FileChange | None:
         try:
+            old = self._text(path)
+            if old is None:
+                return FileChange(path, None, dump(record))
             new = update_text(old, record, str(self._root / path))
-        except UnsupportedVersion:
+        except (UnsupportedVersion, UnsafeValue, NotFound):
             return None
         except InvalidState:
-            return FileChange(path, old, dump(record), set_aside=True)
+            return FileChange(path, self._text(path, errors="replace"), dump(record), set_aside=True)
         return None if new == old else FileChange(path, old, new)
+
+    # --- writing ---------------------------------------------------------------------------------
 
     def apply(self, changes: Iterable[FileChange]) -> None:
         """Write and remove files: all temporary files first, then each into its place.
@@ -150,145 +158,128 @@ class Store:
         Raises:
             Conflict: a file is no longer what the change was made from; nothing was written.
             Unavailable: another process holds the lock for too long; nothing was written.
+            UnsafeValue: a folder of the state directory leads out of it; nothing was written.
         """
         planned = [change for change in changes if change.old != change.new]
         if not planned:
             return
-        with self._locked():
+        with StateLock(self._root, self._lock_timeout), _Replacement(self._root) as replacement:
+            self._loaded.clear()
             for change in planned:
-                self._check_unchanged(change)
-            with _Temporaries(self._root) as temporaries:
-                for change in planned:
-                    temporaries.write(change)
-                for change in planned:
-                    if change.set_aside:
-                        self._set_aside(change.path)
-                temporaries.place(planned)
+                self._check(change)
+            for change in planned:
+                replacement.prepare(change)
+            for change in planned:
+                if change.set_aside:
+                    self._set_aside(self._root / change.path)
+                replacement.place(change)
 
-    def set_aside_corrupt(self, loaded: Loaded[T]) -> tuple[Path, ...]:
-        """Rename the files that could not be read to NAME.yaml.corrupt; return their new paths.
-
-        The next analysis rebuilds their records. Files that a newer program wrote stay.
-        """
-        aside = []
-        with self._locked():
-            for error in loaded.problems:
-                if not isinstance(error, InvalidState) or isinstance(error, UnsupportedVersion) or not error.location:
-                    continue
-                path = PurePosixPath(Path(error.location.file).relative_to(self._root).as_posix())
-                if (self._root / path).exists():
-                    aside.append(self._set_aside(path))
-        return tuple(aside)
-
-    def _set_aside(self, path: PurePosixPath) -> Path:
-        target = self._root / f"{path}{CORRUPT_SUFFIX}"
-        number = 2
-        while target.exists():
-            target = self._root / f"{path}{CORRUPT_SUFFIX}.{number}"
-            number += 1
-        (self._root / path).rename(target)
-        log.warning("state file set aside as %s", target, extra={"op": "set-aside", "image": path.stem})
-        return target
-
-    def _check_unchanged(self, change: FileChange) -> None:
-        if self._text_or_none(change.path) != change.old:
+    def _check(self, change: FileChange) -> None:
+        parent = (self._root / change.path).parent
+        if parent.exists():
+            check_place(parent, self._root)
+        if self._text(change.path, errors="replace" if change.set_aside else "strict") != change.old:
             raise Conflict(
                 f"{self._root / change.path} was changed while this run worked on it",
                 hint="run it again; nothing was written",
             )
 
-    def _locked(self) -> StateLock:
-        return StateLock(self._root)
+    def set_aside_corrupt(self, loaded: Loaded[T]) -> tuple[Path, ...]:
+        """Rename files that hold no record to NAME.yaml.corrupt (numbered if there is one); return the new paths.
+
+        The next analysis rebuilds their records. Files that a newer program wrote stay where they
+        are, and so do those that have been corrected since `loaded` was read.
+        """
+        corrupt = [
+            Path(error.location.file)
+            for error in loaded.problems
+            if isinstance(error, InvalidState) and not isinstance(error, UnsupportedVersion) and error.location
+        ]
+        if not corrupt:
+            return ()
+        with StateLock(self._root, self._lock_timeout):
+            self._loaded.clear()
+            still = {
+                Path(error.location.file)
+                for folder in {file.parent for file in corrupt}
+                for error in (self.images() if folder == self._folder(IMAGES) else self.bases()).problems
+                if error.location
+            }
+            return tuple(self._set_aside(file) for file in corrupt if file in still)
+
+    def _set_aside(self, file: Path) -> Path:
+        target = file.with_name(f"{file.name}{CORRUPT_SUFFIX}")
+        number = 2
+        while target.exists():
+            target = file.with_name(f"{file.name}{CORRUPT_SUFFIX}.{number}")
+            number += 1
+        file.rename(target)
+        log.warning("state file cannot be read; set aside as %s", target, extra={"image": file.stem, "op": "set-aside"})
+        return target
+
+    # --- paths -----------------------------------------------------------------------------------
+
+    def _folder(self, folder: StateFolder) -> Path:
+        return self._root / self._state / folder
 
     def _path(self, folder: StateFolder, name: str) -> PurePosixPath:
         return self._state / state_path(folder, name)
 
-    def _names(self, folder: StateFolder) -> list[str]:
+    def _text(self, path: PurePosixPath, *, errors: str = "strict") -> str | None:
         try:
-            with os.scandir(self._root / self._state / folder) as entries:
-                names = [state_name(PurePosixPath(entry.name)) for entry in entries]
-        except FileNotFoundError:
-            return []
-        return sorted(name for name in names if name)
-
-    def _text_or_none(self, path: PurePosixPath) -> str | None:
-        try:
-            return self._text(path)
+            return read_text(self._root / path, self._root / self._state, errors=errors)
         except FileNotFoundError:
             return None
 
-    def _text(self, path: PurePosixPath) -> str:
-        file = self._root / path
-        return read_text(file, self._root / self._state)
 
-
-def read_text(file: Path, inside: Path) -> str:
-    """Return the text of a regular file whose real place lies below `inside`.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        UnsafeValue: it leads elsewhere, or is no regular file.
-        InvalidState: it is not UTF-8.
-    """
-    if file.is_symlink() and not file.resolve().is_relative_to(inside.resolve()):
-        raise UnsafeValue(f"{file} is a symbolic link out of the state directory", hint="put a file in its place")
-    if not stat.S_ISREG(file.stat().st_mode):
-        raise UnsafeValue(f"{file} is not a regular file", hint="remove it")
-    try:
-        return file.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InvalidState(
-            f"not UTF-8 at byte {error.start}", hint="save it as UTF-8", location=Location(str(file))
-        ) from error
-
-
-class _Temporaries(contextlib.AbstractContextManager["_Temporaries"]):
-    """Files written whole beside their targets, then renamed over them; what is left over is removed."""
+class _Replacement(contextlib.AbstractContextManager["_Replacement"]):
+    """Files written whole beside their targets and then renamed over them; what is not placed is removed."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._written: dict[PurePosixPath, Path] = {}
+        self._prepared: dict[PurePosixPath, Path] = {}
+        self._folders: set[Path] = set()
 
-    def write(self, change: FileChange) -> None:
+    def prepare(self, change: FileChange) -> None:
+        """Write the new file beside its target, down to the disk."""
         if change.new is None:
             return
         target = self._root / change.path
         target.parent.mkdir(parents=True, exist_ok=True)
+        if target.parent not in self._folders:
+            self._folders.add(target.parent)
+            _remove_leftovers(target.parent)
         descriptor, name = tempfile.mkstemp(TEMPORARY_SUFFIX, f".{target.name}.", target.parent)
-        self._written[change.path] = Path(name)
+        self._prepared[change.path] = Path(name)
         with os.fdopen(descriptor, "wb") as file:
             file.write(change.new.encode("utf-8"))
+            os.fchmod(file.fileno(), target.stat().st_mode & 0o777 if target.exists() else 0o644)
             file.flush()
             os.fsync(file.fileno())
-            mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
-            os.fchmod(file.fileno(), mode)
 
-    def place(self, changes: Iterable[FileChange]) -> None:
-        folders = set()
-        for change in changes:
-            target = self._root / change.path
-            if change.new is None:
-                target.unlink(missing_ok=True)
-            else:
-                self._written.pop(change.path).replace(target)
-            folders.add(target.parent)
-        for folder in folders:
-            _sync_folder(folder)
+    def place(self, change: FileChange) -> None:
+        """Put the new file in its place, or remove the old one."""
+        target = self._root / change.path
+        self._folders.add(target.parent)
+        if change.new is None:
+            target.unlink(missing_ok=True)
+        else:
+            self._prepared[change.path].replace(target)
+            del self._prepared[change.path]
 
     def __exit__(self, *_: object) -> None:
-        for path in self._written.values():
+        for path in self._prepared.values():
             path.unlink(missing_ok=True)
+        for folder in self._folders:
+            # A rename is on the disk once its folder is.
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what a writer that was killed has left; the lock is ours, so none is at work."""
+    for path in folder.glob(f".*.yaml.*{TEMPORARY_SUFFIX}"):
+        path.unlink(missing_ok=True)

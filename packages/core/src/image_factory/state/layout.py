@@ -39,6 +39,11 @@ def state_path(folder: StateFolder, name: str) -> PurePosixPath:
 
 def state_name(path: PurePosixPath) -> str | None:
     """Return the record's name for a path of the state directory, or None where it holds no record."""
-    if path.suffix != ".yaml" or path.name.endswith(EXAMPLE_SUFFIX) or path.name.startswith("."):
+    return file_state_name(path.name)
+
+
+def file_state_name(name: str) -> str | None:
+    """Return the record's name for the name of a file in a folder of records, or None where it holds no record."""
+    if not name.endswith(".yaml") or name.endswith(EXAMPLE_SUFFIX) or name.startswith("."):
         return None
-    return path.stem
+    return name.removesuffix(".yaml")

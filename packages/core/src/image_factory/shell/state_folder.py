@@ -1,0 +1,313 @@
+"""One folder of records, read whole: only what changed since the last run is parsed. I/O.
+
+Each file's status is asked for; the content of those whose status differs from the cache's is
+hashed, and only what has new content is parsed: with libyaml, in several processes where that pays
+(YAML holds the interpreter's lock, so threads would not help). A record is built from its cached
+JSON when it is first asked for.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import stat
+import sys
+import threading
+import time
+from collections.abc import ItemsView, Iterator, Mapping, Sequence, ValuesView
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import repeat
+from pathlib import Path
+from typing import Generic, TypeVar, cast
+
+from pydantic import ValidationError
+
+from image_factory.errors import ImageFactoryError, InvalidState, Location, NotFound, UnsafeValue
+from image_factory.model.image_state import BaseState, ImageState
+from image_factory.shell.state_cache import (
+    CachedFile,
+    Signature,
+    StateCache,
+    content_digest,
+    is_settled,
+    signature_of,
+)
+from image_factory.state.codec import read_base, read_image
+from image_factory.state.layout import file_state_name
+
+T = TypeVar("T", bound=ImageState | BaseState)
+
+MIN_FOR_PROCESSES = 1_000
+"""Files to parse from which on starting processes is quicker than parsing alone (measured: from about 400)."""
+_CHUNK = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded(Generic[T]):
+    """The records of a folder by name, sorted, and the files that could not be read."""
+
+    records: Mapping[str, T]
+    broken: Mapping[str, ImageFactoryError] = field(default_factory=dict)
+    """Why a file could not be read, by the name of its record."""
+
+    @property
+    def problems(self) -> tuple[ImageFactoryError, ...]:
+        return tuple(self.broken.values())
+
+
+class Records(Mapping[str, T]):
+    """Records by name, each built when it is first asked for."""
+
+    def __init__(self, folder: Path, model: type[T], files: Mapping[str, CachedFile]) -> None:
+        self._folder = folder
+        self._model = model
+        self._files = files
+        self._built: dict[str, T] = {}
+
+    def __getitem__(self, name: str) -> T:
+        record = self._built.get(name)
+        if record is None:
+            record = self._built[name] = self._build(name)
+        return record
+
+    def _build(self, name: str) -> T:
+        content = self._files[name].record
+        try:
+            return cast("T", self._model.model_validate_json(content))
+        except ValidationError:
+            file = self._folder / f"{name}.yaml"
+            return _record(file.read_bytes(), file, name, self._model)
+
+    def values(self) -> ValuesView[T]:
+        """Return all records, built."""
+        self._build_all()
+        return super().values()
+
+    def items(self) -> ItemsView[str, T]:
+        """Return all names and records, built."""
+        self._build_all()
+        return super().items()
+
+    def _build_all(self) -> None:
+        with collector_paused():
+            for name in self._files.keys() - self._built.keys():
+                self._built[name] = self._build(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._files
+
+    def __repr__(self) -> str:
+        return f"Records({list(self._files)})"
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Keep Python's cycle collector from running while much is made and nothing is dropped.
+
+    It would look at all that there is again and again: half of the time for 10,000 records.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def read_folder(folder: Path, model: type[T], cache: StateCache | None) -> Loaded[T]:
+    """Return the records of `folder`, which may be missing, through `cache` where there is one."""
+    with collector_paused():
+        return _read_folder(folder, model, cache)
+
+
+def _read_folder(folder: Path, model: type[T], cache: StateCache | None) -> Loaded[T]:
+    known = {} if cache is None else cache.load()
+    files: dict[str, CachedFile] = {}
+    unread: dict[str, Signature] = {}
+    broken: dict[str, ImageFactoryError] = {}
+    for name, signature in sorted(_signatures(folder, broken)):
+        cached = known.get(name)
+        if cached is not None and cached.settled and cached.signature == signature:
+            files[name] = cached
+        else:
+            unread[name] = signature
+    changed = bool(unread) or len(files) != len(known)
+    if unread:
+        _read(folder, model, unread, known, files, broken)
+        files = dict(sorted(files.items()))
+    if cache is not None and changed:
+        cache.save(files)
+    return Loaded(Records(folder, model, files), dict(sorted(broken.items())))
+
+
+def _signatures(folder: Path, broken: dict[str, ImageFactoryError]) -> list[tuple[str, Signature]]:
+    found = []
+    try:
+        entries = os.scandir(folder)
+    except FileNotFoundError:
+        return []
+    with entries:
+        for entry in entries:
+            name = file_state_name(entry.name)
+            if name is None:
+                continue
+            try:
+                if entry.is_symlink():
+                    check_place(folder / entry.name, folder.parent)
+                status = entry.stat()
+                if not stat.S_ISREG(status.st_mode):
+                    raise UnsafeValue(f"{folder / entry.name} is not a regular file", hint="remove it")
+                found.append((name, signature_of(status)))
+            except FileNotFoundError:
+                continue  # gone since the folder was listed
+            except OSError as error:
+                broken[name] = _unreadable(folder / entry.name, error)
+            except UnsafeValue as error:
+                broken[name] = error
+    return found
+
+
+def _read(
+    folder: Path,
+    model: type[T],
+    unread: Mapping[str, Signature],
+    known: Mapping[str, CachedFile],
+    files: dict[str, CachedFile],
+    broken: dict[str, ImageFactoryError],
+) -> None:
+    now = time.time_ns()
+    unknown = []
+    for name, signature in unread.items():
+        cached = known.get(name)
+        if cached is not None and cached.digest == _digest(folder, name):
+            files[name] = cached._replace(signature=signature, settled=is_settled(signature, now))
+        else:
+            unknown.append(name)
+    for name, result in _parsed(folder, model, unknown):
+        if isinstance(result, ImageFactoryError):
+            broken[name] = result
+        elif result is not None:
+            digest, record = result
+            files[name] = CachedFile(unread[name], is_settled(unread[name], now), digest, record)
+
+
+def _digest(folder: Path, name: str) -> str | None:
+    try:
+        return content_digest((folder / f"{name}.yaml").read_bytes())
+    except OSError:
+        return None
+
+
+Result = tuple[str, bytes] | ImageFactoryError | None
+"""The digest of a file's content and its record as JSON; why there is none; None where the file is gone."""
+
+
+def _parsed(folder: Path, model: type[T], names: Sequence[str]) -> Iterator[tuple[str, Result]]:
+    processes = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
+    # A forked process has only the thread that forked it, and might wait for ever on another's lock.
+    if len(names) < MIN_FOR_PROCESSES or processes == 1 or threading.active_count() > 1:
+        yield from ((name, _parse_file(folder, model, name)) for name in names)
+        return
+    # Not needed, and not imported, where little has changed.
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+
+    chunks = [names[start : start + _CHUNK] for start in range(0, len(names), _CHUNK)]
+    parsed: dict[str, tuple[str, bytes]] = {}
+    try:
+        with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("fork")) as pool:
+            for found in pool.map(_parse_chunk, repeat(folder), repeat(model), chunks):
+                parsed.update(found)
+    except BrokenProcessPool:
+        pass  # what is missing is parsed here
+    # Errors do not survive the way between processes, so the few broken files are read again.
+    yield from ((name, parsed.get(name) or _parse_file(folder, model, name)) for name in names)
+
+
+def _parse_chunk(folder: Path, model: type[T], names: Sequence[str]) -> dict[str, tuple[str, bytes]]:
+    results = ((name, _parse_file(folder, model, name)) for name in names)
+    return {name: result for name, result in results if isinstance(result, tuple)}
+
+
+def _parse_file(folder: Path, model: type[T], name: str) -> Result:
+    file = folder / f"{name}.yaml"
+    try:
+        content = file.read_bytes()
+        record = _record(content, file, name, model)
+        return content_digest(content), record.model_dump_json(by_alias=True, exclude_defaults=True).encode()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return _unreadable(file, error)
+    except ImageFactoryError as error:
+        return error
+
+
+def _record(content: bytes, file: Path, name: str, model: type[T]) -> T:
+    text = decode(content, file)
+    record = read_image(text, str(file)) if model is ImageState else read_base(text, str(file))
+    if record.name != name:
+        raise InvalidState(
+            f"the file's name is {name!r}, and the record's is {record.name!r}",
+            hint="a record lies in the file of its name",
+            location=Location(str(file)),
+        )
+    assert isinstance(record, model)
+    return record
+
+
+def read_text(file: Path, state: Path, *, errors: str = "strict") -> str:
+    """Return the text of a regular file whose real place lies below `state`.
+
+    Args:
+        file: its path.
+        state: the state directory.
+        errors: what becomes of bytes that are not UTF-8, as `bytes.decode` has it.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        UnsafeValue: it leads elsewhere, or is no regular file.
+        InvalidState: it is not UTF-8.
+        NotFound: the system does not let us read it.
+    """
+    if file.is_symlink():
+        check_place(file, state)
+    try:
+        if not stat.S_ISREG(file.stat().st_mode):
+            raise UnsafeValue(f"{file} is not a regular file", hint="remove it")
+        return decode(file.read_bytes(), file, errors)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise _unreadable(file, error) from error
+
+
+def check_place(path: Path, state: Path) -> None:
+    """Raise UnsafeValue where `path` is really somewhere outside `state`."""
+    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(state)):
+        raise UnsafeValue(f"{path} is a symbolic link out of the state directory", hint="put a file in its place")
+
+
+def decode(content: bytes, file: Path, errors: str = "strict") -> str:
+    """Return a file's text; raises InvalidState where it is not UTF-8."""
+    try:
+        return content.decode("utf-8", errors)
+    except UnicodeDecodeError as error:
+        raise InvalidState(
+            f"not UTF-8: byte {error.start} is {content[error.start]:#04x}",
+            hint="save the file as UTF-8",
+            location=Location(str(file), content.count(b"\n", 0, error.start) + 1),
+        ) from error
+
+
+def _unreadable(file: Path, error: OSError) -> NotFound:
+    return NotFound(f"{file} cannot be read: {error.strerror}", hint="check the file's permissions")
