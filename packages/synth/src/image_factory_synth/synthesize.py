@@ -21,6 +21,7 @@ from image_factory_synth.schedule import PUBLIC_BUDGETS, Traffic, traffic
 from image_factory_synth.versions import KargoVersion
 from image_factory_synth.warehouses import Note
 
+HEADER = "# Written by image-factory synth from images.yaml and state/. The next run undoes what is changed here.\n"
 Render = Callable[[Sequence[Document]], list[str]]
 _BREAK = "---\n"
 
@@ -47,6 +48,8 @@ class Synthesis:
     """State files that could not be read."""
     skipped: tuple[Skipped, ...]
     """Images without a Warehouse, and why."""
+    pinned: tuple[str, ...]
+    """Base images that are named by digest alone, so that nothing is watched."""
     notes: tuple[Note, ...]
     traffic: tuple[Traffic, ...]
 
@@ -111,6 +114,7 @@ def synthesize(
         failures=(*enrolled.problems, *(found.error for found in planned.outcomes if isinstance(found, Failed))),
         broken=(*images.problems, *bases.problems),
         skipped=tuple(found for found in planned.outcomes if isinstance(found, Skipped)),
+        pinned=planned.pinned,
         notes=planned.notes,
         traffic=traffic(planned.checks, planned.intervals, limits),
     )
@@ -151,7 +155,7 @@ def _render(root: Path, charts: Sequence[Chart], render: Render | None, *, keep:
             kept[digest] = _BREAK.join(next(texts) for _ in chart.documents)
     if keep and (missing or len(kept) > len(set(digests))):
         save_rendered(root, {digest: kept[digest] for digest in digests})
-    return _BREAK.join(kept[digest] for digest in digests), len(missing)
+    return HEADER + _BREAK.join(kept[digest] for digest in digests), len(missing)
 
 
 def _through_cdk8s(documents: Sequence[Document]) -> list[str]:

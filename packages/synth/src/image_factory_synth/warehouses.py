@@ -58,6 +58,9 @@ class Planned:
     checks: tuple[Check, ...]
     intervals: Mapping[str, timedelta]
     outcomes: tuple[Failed | Skipped, ...]
+    """Images that should have a Warehouse and have none, and why."""
+    pinned: tuple[str, ...]
+    """Base images named by digest alone: nothing of them moves, so nothing is watched."""
     notes: tuple[Note, ...]
 
 
@@ -78,7 +81,10 @@ def plan_warehouses(inventory: Inventory, settings: KargoSettings, version: Karg
     if settings.base_interval < DAY:
         notes.append(Note("kargo.baseInterval", "base and external images are looked at once a day, not more often"))
     images: tuple[ManagedImage | WatchedImage, ...] = (*inventory.managed, *inventory.watched)
+    pinned = tuple(image.name for image in inventory.watched if image.pinned)
     for image in images:
+        if image.name in pinned:
+            continue
         try:
             missing = _missing(image)
             if missing is not None:
@@ -97,14 +103,12 @@ def plan_warehouses(inventory: Inventory, settings: KargoSettings, version: Karg
             done.append(watch.check)
         except UserError as error:
             outcomes.append(Failed(name, _named(name, error)))
-    return Planned(tuple(written), tuple(done), intervals, tuple(outcomes), tuple(notes))
+    return Planned(tuple(written), tuple(done), intervals, tuple(outcomes), pinned, tuple(notes))
 
 
 def _missing(image: ManagedImage | WatchedImage) -> Skipped | None:
     if isinstance(image, ManagedImage):
         return None
-    if image.pinned:
-        return Skipped(image.name, "pinned by digest: there is no tag that moves")
     missing = [key for key, value in (("repoURL", image.repo_url), ("allowTags", image.allow_tags)) if not value]
     return Skipped(image.name, f"no {' and no '.join(missing)}: it gets no Warehouse") if missing else None
 

@@ -1,0 +1,138 @@
+"""`image-factory synth`: the Kargo resources of a folder.
+
+Runs in which nothing changed are the many, so nothing heavy is imported before that is known.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from image_factory.errors import UnknownPlugin
+
+_SHOWN = 10
+"""Resources named in each list; the others are counted."""
+
+
+@click.command(epilog="Example: image-factory synth --dry-run --diff --kargo-version 1.10")
+@click.option(
+    "--image-factory-dir",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="The image-factory folder. [IMAGE_FACTORY_DIR]",
+)
+@click.option("--kargo-version", metavar="V", help="The Kargo that will read them, such as 1.11.")
+@click.option("--report", "with_report", is_flag=True, help="Show how many requests a day each registry gets.")
+@click.option("--json", "as_json", is_flag=True, help="Write the outcome as JSON.")
+@click.option("--dry-run", is_flag=True, help="Write nothing.")
+@click.option("--diff", "with_diff", is_flag=True, help="Show what changes in the file.")
+@click.option("--strict", is_flag=True, help="End with 3 where a state file is unreadable or an image is left out.")
+@click.option(
+    "--crds",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Check the result against the schemas in this folder: crds/*.yaml, subscriptions/*.json.",
+)
+def command(
+    folder: Path | None,
+    kargo_version: str | None,
+    with_report: bool,
+    as_json: bool,
+    dry_run: bool,
+    with_diff: bool,
+    strict: bool,
+    crds: Path | None,
+) -> int:
+    """Write the Kargo resources to dist/image-factory.k8s.yaml.
+
+    From images.yaml and state/: a Namespace, a Project with its ProjectConfig, and a Warehouse for each
+    image that can be watched. Only what changed is rendered again.
+    """
+    run = _synth()(folder, os.environ, Path.cwd(), kargo_version=kargo_version, dry_run=dry_run)
+    found = run.report
+    if as_json:
+        sys.stdout.write(json.dumps({**found, "diff": run.diff} if with_diff else found, indent=2) + "\n")
+    else:
+        sys.stdout.write("".join(f"{line}\n" for line in _lines(found, dry_run=dry_run)))
+        if with_report:
+            _write_traffic(found)
+        if with_diff:
+            sys.stdout.write(run.diff)
+    sys.stdout.flush()
+    for problem in found["problems"]:
+        sys.stderr.write(_problem(problem))
+    if crds is not None:
+        count = _check(run.text if run.text is not None else Path(found["output"]).read_text("utf-8"), crds)
+        sys.stderr.write(f"{_count(count, 'resource')} checked against the schemas in {crds}\n")
+
+    from image_factory_synth.report import exit_code
+
+    return exit_code(found, strict=strict)
+
+
+def _synth() -> Callable[..., Any]:
+    try:
+        from image_factory_synth.synth import synth
+    except ModuleNotFoundError as error:
+        if error.name != "image_factory_synth":
+            raise
+        raise UnknownPlugin(
+            "synth is not installed", hint="pip install 'image-factory[synth]', which brings cdk8s"
+        ) from error
+    return synth
+
+
+def _lines(found: Mapping[str, Any], *, dry_run: bool) -> Iterator[str]:
+    """Yield the summary: what became of the file, then what was added, changed and removed."""
+    output = os.path.relpath(found["output"])
+    counts = [(mark, word, found[word]) for mark, word in (("+", "added"), ("~", "changed"), ("-", "removed"))]
+    if not any(names for _, _, names in counts):
+        state = "is up to date" if not found["written"] else "was written anew"
+        yield f"{output} {state}: {_count(found['resources'], 'resource')} for Kargo {found['kargoVersion']}"
+        return
+    told = ", ".join(f"{len(names)} {word}" for _, word, names in counts)
+    does = "would hold" if dry_run else "holds"
+    yield f"{output} {does} {_count(found['resources'], 'resource')} for Kargo {found['kargoVersion']}: {told}"
+    for mark, _, names in counts:
+        yield from (f"  {mark} {name}" for name in names[:_SHOWN])
+        if len(names) > _SHOWN:
+            yield f"  {mark} and {len(names) - _SHOWN} more"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _write_traffic(found: Mapping[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("registry", title="requests a day", title_justify="left")
+    for heading in ("Warehouses", "requests", "budget", "excess"):
+        table.add_column(heading, justify="right")
+    for of in found["registries"]:
+        budget = "none stated" if of["budget"] is None else str(of["budget"])
+        table.add_row(
+            of["registry"], str(of["warehouses"]), f"{of['requestsPerDay']:.1f}", budget, f"{of['excess']:.1f}"
+        )
+    Console(file=sys.stdout).print(table)
+
+
+def _problem(problem: Mapping[str, Any]) -> str:
+    level = "error" if problem["kind"] == "failed" else "warning"
+    place = problem["file"] or ""
+    if problem["line"]:
+        place += f":{problem['line']}"
+    hint = f"hint: {problem['hint']}\n" if problem["hint"] else ""
+    return f"{level}: {place}{': ' if place else ''}{problem['message']}\n{hint}"
+
+
+def _check(text: str, folder: Path) -> int:
+    from image_factory_synth.schemas import check_resources, load_schemas
+
+    return check_resources(text, load_schemas(folder))

@@ -1,0 +1,80 @@
+"""What a run of `synth` has to say, as plain values: what is printed, and what `--json` writes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from image_factory.usecases.outcome import SOME_FAILED
+
+if TYPE_CHECKING:
+    from image_factory.errors import ImageFactoryError
+    from image_factory_synth.synthesize import Synthesis
+
+Report = dict[str, Any]
+FAILED, BROKEN, SKIPPED, NOTED = "failed", "unreadable", "skipped", "noted"
+"""What a problem is: an image that failed, a state file, an image without a Warehouse, a thing done otherwise."""
+
+
+def report(synthesis: Synthesis, *, written: bool) -> Report:
+    """Return the report of a run."""
+    return {
+        "output": str(synthesis.output),
+        "kargoVersion": str(synthesis.version),
+        "written": written and synthesis.old != synthesis.new,
+        "resources": synthesis.resources,
+        "rendered": synthesis.rendered,
+        "added": list(synthesis.added),
+        "changed": list(synthesis.changed),
+        "removed": list(synthesis.removed),
+        "pinned": list(synthesis.pinned),
+        "problems": list(_problems(synthesis)),
+        "registries": [
+            {
+                "registry": of.registry,
+                "warehouses": of.warehouses,
+                "requestsPerDay": round(of.requests_per_day, 1),
+                "budget": of.budget,
+                "excess": round(of.excess, 1),
+            }
+            for of in synthesis.traffic
+        ],
+    }
+
+
+def unchanged(last: Mapping[str, Any]) -> Report:
+    """Return the report of a run that found everything as `last` left it."""
+    return {**last, "written": False, "rendered": 0, "added": [], "changed": [], "removed": []}
+
+
+def exit_code(found: Mapping[str, Any], *, strict: bool) -> int:
+    """Return 3 where an image failed, or with `strict` where anything else was left out; 0 otherwise."""
+    counted = {FAILED, BROKEN, SKIPPED} if strict else {FAILED}
+    return SOME_FAILED if any(problem["kind"] in counted for problem in found["problems"]) else 0
+
+
+def _problems(synthesis: Synthesis) -> Iterator[dict[str, Any]]:
+    for error in synthesis.failures:
+        yield _error(FAILED, error)
+    for error in synthesis.broken:
+        yield _error(BROKEN, error)
+    for skipped in synthesis.skipped:
+        yield _problem(SKIPPED, f"{skipped.item}: {skipped.reason}")
+    for note in synthesis.notes:
+        yield _problem(NOTED, f"{note.item}: {note.message}")
+    for of in synthesis.traffic:
+        if of.excess:
+            yield _problem(
+                NOTED,
+                f"{of.registry}: {of.requests_per_day:.0f} requests a day, {of.excess:.0f} more than its {of.budget}",
+                hint=f"watch through a mirror, or log in and raise registries.{of.registry}.requestsPerDay",
+            )
+
+
+def _error(kind: str, error: ImageFactoryError) -> dict[str, Any]:
+    at = error.location
+    return {**_problem(kind, error.message, hint=error.hint), "file": at and at.file, "line": at and at.line}
+
+
+def _problem(kind: str, message: str, *, hint: str = "") -> dict[str, Any]:
+    return {"kind": kind, "message": message, "hint": hint, "file": None, "line": None}

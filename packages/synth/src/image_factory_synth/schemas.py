@@ -1,0 +1,165 @@
+"""Resources against the schemas of a Kargo release: its CRDs, and its subscriptions' JSON Schemas. I/O: reads files.
+
+A CRD is a structural schema, not quite JSON Schema: a field with a default may be left out though
+it is required, `x-kubernetes-preserve-unknown-fields` takes anything, and any other unknown field is
+dropped by the API server, which for us means a mistake. The CRD of a Warehouse leaves subscriptions
+free, so each is checked against its own schema too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from image_factory.errors import NotFound, UnknownPlugin, UserError
+
+EXTRA = "image-factory-synth[validate]"
+_CORE = frozenset({("v1", "Namespace")})
+"""Resources of Kubernetes itself, which no CRD describes."""
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class SchemaViolation(UserError):
+    """A resource does not fit the schema of its kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schemas:
+    """What a release takes."""
+
+    kinds: Mapping[tuple[str, str], Mapping[str, Any]]
+    """JSON Schemas by apiVersion and kind."""
+    subscriptions: Mapping[str, Mapping[str, Any]]
+    """JSON Schemas of a Warehouse's subscriptions, by their key."""
+
+
+def load_schemas(folder: Path) -> Schemas:
+    """Return the schemas below a folder: CRDs in `crds/*.yaml`, subscriptions in `subscriptions/*.json`.
+
+    Raises:
+        NotFound: there are no CRDs.
+    """
+    kinds: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for file in sorted((folder / "crds").glob("*.yaml")):
+        for crd in yaml.load_all(file.read_bytes(), _Loader):
+            if isinstance(crd, dict) and crd.get("kind") == "CustomResourceDefinition":
+                kinds.update(_kinds(crd["spec"]))
+    if not kinds:
+        raise NotFound(f"no CustomResourceDefinition in {folder / 'crds'}", hint="give the folder of one Kargo release")
+    subscriptions = {
+        file.stem: json.loads(file.read_bytes()) for file in sorted((folder / "subscriptions").glob("*.json"))
+    }
+    return Schemas(kinds, subscriptions)
+
+
+def _kinds(spec: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], Mapping[str, Any]]]:
+    for version in spec["versions"]:
+        schema = version.get("schema", {}).get("openAPIV3Schema")
+        if schema is not None:
+            yield (f"{spec['group']}/{version['name']}", spec["names"]["kind"]), json_schema(schema)
+
+
+def json_schema(structural: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON Schema that accepts what the API server does, unknown fields aside."""
+    schema: dict[str, Any] = {
+        key: value for key, value in structural.items() if not key.startswith("x-") and key not in _NOT_JSON_SCHEMA
+    }
+    properties = structural.get("properties")
+    if properties is not None:
+        schema["properties"] = {name: json_schema(of) for name, of in properties.items()}
+        # The API server fills defaults in before it validates.
+        required = [name for name in structural.get("required", ()) if "default" not in properties.get(name, {})]
+        schema.pop("required", None)
+        if required:
+            schema["required"] = required
+        if not _takes_unknown(structural) and "additionalProperties" not in structural:
+            schema["additionalProperties"] = False
+    for key in ("items", "additionalProperties", "not"):
+        if isinstance(structural.get(key), Mapping):
+            schema[key] = json_schema(structural[key])
+    for key in ("allOf", "anyOf", "oneOf"):
+        if key in structural:
+            # Parts of a structural schema only narrow: they name no fields of their own.
+            schema[key] = [
+                {k: v for k, v in json_schema(of).items() if k != "additionalProperties"} for of in structural[key]
+            ]
+    if structural.get("x-kubernetes-int-or-string"):
+        schema.pop("type", None)
+        schema.setdefault("anyOf", [{"type": "integer"}, {"type": "string"}])
+    if structural.get("nullable") and "type" in schema:
+        schema["type"] = [schema["type"], "null"]
+    return schema
+
+
+_NOT_JSON_SCHEMA = frozenset({"default", "nullable", "example", "externalDocs", "description", "title"})
+
+
+def _takes_unknown(structural: Mapping[str, Any]) -> bool:
+    return bool(
+        structural.get("x-kubernetes-preserve-unknown-fields") or structural.get("x-kubernetes-embedded-resource")
+    )
+
+
+def problems(document: Mapping[str, Any], schemas: Schemas) -> Iterator[str]:
+    """Yield what is wrong with one resource, each with its path.
+
+    Raises:
+        UnknownPlugin: the library that checks is not installed.
+    """
+    try:
+        from jsonschema import Draft202012Validator
+    except ModuleNotFoundError as missing:
+        raise UnknownPlugin("schemas cannot be checked here", hint=f"pip install '{EXTRA}'") from missing
+    kind = (str(document.get("apiVersion")), str(document.get("kind")))
+    schema = schemas.kinds.get(kind)
+    if schema is None:
+        if kind not in _CORE:
+            yield f"no schema of {kind[0]} {kind[1]}"
+        return
+    # `metadata` is Kubernetes' own; a CRD says no more of it than that it is an object.
+    checked = [(Draft202012Validator(_with_free_metadata(schema)), document, ())]
+    spec = document.get("spec")
+    if kind[1] == "Warehouse" and isinstance(spec, Mapping):
+        for number, item in enumerate(spec.get("subscriptions") or ()):
+            at: tuple[str | int, ...] = ("spec", "subscriptions", number)
+            if not isinstance(item, Mapping) or len(item) != 1 or next(iter(item)) not in schemas.subscriptions:
+                yield f"{_path(at)}: not one of {', '.join(sorted(schemas.subscriptions))}"
+                continue
+            ((key, value),) = item.items()
+            checked.append((Draft202012Validator(schemas.subscriptions[key]), value, (*at, key)))
+    for validator, value, prefix in checked:
+        for error in validator.iter_errors(value):
+            yield f"{_path((*prefix, *error.absolute_path))}: {error.message}"
+
+
+def _with_free_metadata(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {**schema, "properties": {**schema.get("properties", {}), "metadata": {"type": "object"}}}
+
+
+def _path(parts: tuple[str | int, ...]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".") or "the resource"
+
+
+def check_resources(text: str, schemas: Schemas) -> int:
+    """Check every resource of a YAML stream and return how many there are.
+
+    Raises:
+        SchemaViolation: one does not fit; the message shows the first, and how many more problems there are.
+    """
+    count = 0
+    found: list[str] = []
+    for document in yaml.load_all(text, _Loader):
+        if document is None:
+            continue
+        count += 1
+        name = f"{document.get('kind')}/{document.get('metadata', {}).get('name')}"
+        found += (f"{name}: {problem}" for problem in problems(document, schemas))
+    if found:
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise SchemaViolation(f"{found[0]}{more}", hint="choose the Kargo version that these schemas are of")
+    return count

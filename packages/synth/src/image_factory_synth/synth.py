@@ -1,0 +1,62 @@
+"""The command `synth` as a call: find the folder, answer at once where nothing changed, else synthesize. I/O.
+
+What is heavy (settings, state, cdk8s) is imported only where there is work to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from image_factory_synth.report import Report, report, unchanged
+from image_factory_synth.unchanged import ask, look, recall, remember
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run did."""
+
+    report: Report
+    diff: str = ""
+    """The change of the file as a unified diff; empty where there is none."""
+    text: str | None = field(default=None, repr=False)
+    """The file's text, or what it would be; None where it was not looked at, since nothing changed."""
+
+
+def synth(
+    folder: Path | None,
+    environ: Mapping[str, str],
+    cwd: Path,
+    *,
+    kargo_version: str | None = None,
+    dry_run: bool = False,
+) -> Run:
+    """Write the Kargo resources of an image-factory folder.
+
+    Args:
+        folder: where it is; None leaves it to the environment and to `cwd`.
+        kargo_version: such as `1.11`; the settings' where it is None.
+
+    Raises:
+        UserError: as `image_factory_synth.synthesize.synthesize`, `find_root` and `load_settings`.
+        RenderingFailed: cdk8s cannot run.
+    """
+    question = ask(folder, environ, cwd, [f"kargo={kargo_version}"])
+    last = recall(question)
+    if last is not None:
+        return Run(unchanged(last))
+
+    from image_factory.shell.settings import find_root, load_settings
+    from image_factory.state.layout import BASE_IMAGES, IMAGES, SETTINGS_FILE
+    from image_factory_synth.synthesize import synthesize
+
+    root = find_root(folder, environ, cwd)
+    settings = load_settings(root, environ, {"kargo.version": kargo_version}, cwd=cwd)
+    state = root / settings.state_dir
+    before = look([root / SETTINGS_FILE, root / settings.images_file], [state / IMAGES, state / BASE_IMAGES])
+    synthesis = synthesize(root, settings, dry_run=dry_run)
+    found = report(synthesis, written=not dry_run)
+    if not dry_run or synthesis.old == synthesis.new:
+        remember(question, before, synthesis.output, found)
+    return Run(found, synthesis.diff(), synthesis.new)
