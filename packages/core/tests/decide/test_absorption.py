@@ -1,0 +1,90 @@
+"""Which digest of a base an image holds, as far as state tells."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from image_factory.decide.absorption import absorbed_digest
+from image_factory.model.enrollment import Enrollment
+from image_factory.model.image_state import (
+    BaseConfiguration,
+    BaseHistory,
+    BaseRuntime,
+    BaseState,
+    Build,
+    DigestUpdate,
+    ImageConfiguration,
+    ImageHistory,
+    ImageRuntime,
+    ImageState,
+)
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+ENROLLMENT = Enrollment.model_validate(
+    {"name": "web", "registry": "ghcr.io", "repository": "acme/web", "source": {"repo": "acme/web"}}
+)
+
+
+def image(*, built_day: int | None = None, builds: tuple[Build, ...] = ()) -> ImageState:
+    built = None if built_day is None else START + timedelta(days=built_day)
+    return ImageState(
+        configuration=ImageConfiguration(name="web", enrollment=ENROLLMENT, base_images=("node",)),
+        runtime=ImageRuntime(last_built=built),
+        history=ImageHistory(rebuild_history=builds),
+    )
+
+
+def base(*days: int, first: str | None = None) -> BaseState:
+    updates = [
+        DigestUpdate(
+            at=START + timedelta(days=day), old_digest=f"d{number - 1}" if number else first, new_digest=f"d{number}"
+        )
+        for number, day in enumerate(days)
+    ]
+    return BaseState(
+        configuration=BaseConfiguration(
+            name="node", full_image="docker.io/library/node:22", registry="docker.io", repository="library/node"
+        ),
+        runtime=BaseRuntime(current_digest=updates[-1].new_digest if updates else "now"),
+        history=BaseHistory(update_history=tuple(updates)),
+    )
+
+
+def build(result: str, **cause: Any) -> Build:
+    return Build(at=START, reason="base moved", trigger="run", result=result, causes=(cause,))
+
+
+@pytest.mark.parametrize(
+    ("state", "seen", "expected"),
+    [
+        pytest.param(image(), base(0, 2, 4), "d0", id="never built here: what we first saw"),
+        pytest.param(image(), base(2, 4, first="older"), "older", id="the first entry's old digest, where it has one"),
+        pytest.param(image(built_day=3), base(0, 2, 4), "d1", id="built: what the base pointed at then"),
+        pytest.param(image(built_day=2), base(0, 2, 4), "d1", id="built at the instant of a move"),
+        pytest.param(image(built_day=-5), base(0, 2), "d0", id="built before our first sight"),
+        pytest.param(image(), base(), "now", id="no history: what it points at"),
+        pytest.param(
+            image(built_day=3, builds=(build("succeeded", base="node", to="d9"),)),
+            base(0, 2),
+            "d9",
+            id="a rebuild's record comes first",
+        ),
+        pytest.param(
+            image(built_day=3, builds=(build("failed", base="node", to="d9"),)),
+            base(0, 2),
+            "d1",
+            id="a rebuild that failed took nothing in",
+        ),
+        pytest.param(
+            image(built_day=3, builds=(build("succeeded", base="other", to="d9"),)),
+            base(0, 2),
+            "d1",
+            id="a rebuild for another base says nothing of this one",
+        ),
+    ],
+)
+def test_absorbed_digest(state: ImageState, seen: BaseState, expected: str) -> None:
+    assert absorbed_digest(state, seen) == expected
