@@ -43,22 +43,30 @@ import sys
 from pathlib import Path
 from image_factory.model.settings import Settings
 from image_factory.shell.store import Store
-store = Store(Path(sys.argv[1]), Settings(), cache=sys.argv[3] == "cache")
-images, bases = store.images(), store.bases()
-assert not images.problems and not bases.problems
-built = [*images.records.values(), *bases.records.values()]
-assert len(built) == int(sys.argv[2])
+
+def main():
+    store = Store(Path(sys.argv[1]), Settings(), cache=sys.argv[3] == "cache")
+    images, bases = store.images(), store.bases()
+    assert not images.problems and not bases.problems
+    built = [*images.records.values(), *bases.records.values()]
+    assert len(built) == int(sys.argv[2])
+
+main()
 """
 
 _LIBYAML = """
 import os, sys, yaml
-parsed = []
-for folder in ("images", "base-images"):
-    path = os.path.join(sys.argv[1], "state", folder)
-    for name in sorted(os.listdir(path)):
-        with open(os.path.join(path, name), "rb") as file:
-            parsed.append(yaml.load(file.read(), Loader=yaml.CSafeLoader))
-assert len(parsed) == int(sys.argv[2])
+
+def main():
+    parsed = []
+    for folder in ("images", "base-images"):
+        path = os.path.join(sys.argv[1], "state", folder)
+        for name in sorted(os.listdir(path)):
+            with open(os.path.join(path, name), "rb") as file:
+                parsed.append(yaml.load(file.read(), Loader=yaml.CSafeLoader))
+    assert len(parsed) == int(sys.argv[2])
+
+main()
 """
 
 

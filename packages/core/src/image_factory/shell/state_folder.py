@@ -33,7 +33,6 @@ from image_factory.shell.state_cache import (
     is_settled,
     signature_of,
 )
-from image_factory.state.codec import read_base, read_image
 from image_factory.state.layout import file_state_name
 
 T = TypeVar("T", bound=ImageState | BaseState)
@@ -111,7 +110,8 @@ class Records(Mapping[str, T]):
 def collector_paused() -> Iterator[None]:
     """Keep Python's cycle collector from running while much is made and nothing is dropped.
 
-    It would look at all that there is again and again: half of the time for 10,000 records.
+    It would look at all that there is again and again: half of the time for 10,000 records. What was
+    made is then put where the collector looks rarely, as it would be after a few of its rounds.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -119,6 +119,9 @@ def collector_paused() -> Iterator[None]:
         yield
     finally:
         if was_enabled:
+            if gc.get_freeze_count() == 0:
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()
 
 
@@ -253,6 +256,9 @@ def _parse_file(folder: Path, model: type[T], name: str) -> Result:
 
 
 def _record(content: bytes, file: Path, name: str, model: type[T]) -> T:
+    # Not needed, and not imported, where nothing has changed.
+    from image_factory.state.codec import read_base, read_image
+
     text = decode(content, file)
     record = read_image(text, str(file)) if model is ImageState else read_base(text, str(file))
     if record.name != name:

@@ -24,7 +24,6 @@ from image_factory.model.settings import Settings
 from image_factory.shell.state_cache import StateCache
 from image_factory.shell.state_folder import Loaded, check_place, read_folder, read_text
 from image_factory.shell.state_lock import TIMEOUT, StateLock, own_folder
-from image_factory.state.codec import dump, update_text
 from image_factory.state.layout import BASE_IMAGES, CORRUPT_SUFFIX, IMAGES, state_path
 
 __all__ = ["FileChange", "Loaded", "Store"]
@@ -139,6 +138,9 @@ class Store:
                 yield change
 
     def _change(self, path: PurePosixPath, record: ImageState | BaseState) -> FileChange | None:
+        # Not needed, and not imported, where nothing has changed.
+        from image_factory.state.codec import dump, update_text
+
         try:
             old = self._text(path)
             if old is None:
