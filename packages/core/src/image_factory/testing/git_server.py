@@ -11,7 +11,7 @@ import hmac
 import os
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -108,9 +108,23 @@ class GitServer:
         return self.commit(name, files, "Begin", branch=branch) if files else None
 
     def commit(
-        self, name: str, files: Mapping[str, str | bytes | None], message: str, *, branch: str | None = None
+        self,
+        name: str,
+        files: Mapping[str, str | bytes | None],
+        message: str,
+        *,
+        branch: str | None = None,
+        links: Mapping[str, str] | None = None,
+        submodules: Mapping[str, str] | None = None,
+        programs: Collection[str] = (),
     ) -> str:
-        """Commit whole files (None removes one) on a branch, the default one where None; return the commit's id."""
+        """Commit whole files (None removes one) on a branch, the default one where None; return the commit's id.
+
+        Args:
+            links: symbolic links: path → what they say.
+            submodules: path → the commit id of another repository.
+            programs: which of `files` may be run.
+        """
         git = Git(self.path(name), is_exact=True)
         doing = f"cannot commit to {name}"
         ref = f"refs/heads/{checked_ref(branch)}" if branch else git.run("symbolic-ref", "HEAD", doing=doing).text()
@@ -120,14 +134,32 @@ class GitServer:
         if has_parent:
             stream += f"from {ref}^0\n".encode()
         for path, content in files.items():
-            quoted = '"' + checked_path(path).replace("\\", "\\\\").replace('"', '\\"') + '"'
             if content is None:
-                stream += f"D {quoted}\n".encode()
+                stream += f"D {_quoted(path)}\n".encode()
             else:
-                stream += f"M 100644 inline {quoted}\n".encode()
+                stream += f"M {'100755' if path in programs else '100644'} inline {_quoted(path)}\n".encode()
                 stream += _data(content.encode() if isinstance(content, str) else content)
-        git.run("fast-import", "--quiet", "--date-format=now", stdin=bytes(stream) + b"\ndone\n", doing=doing)
+        for path, target in (links or {}).items():
+            stream += f"M 120000 inline {_quoted(path)}\n".encode() + _data(target.encode())
+        for path, commit in (submodules or {}).items():
+            stream += f"M 160000 {commit} {_quoted(path)}\n".encode()
+        git.run("fast-import", "--quiet", "--date-format=now", stdin=bytes(stream) + b"\n", doing=doing)
         return git.run("rev-parse", "--verify", "--end-of-options", ref, doing=doing).text()
+
+    def branch(self, name: str, branches: Mapping[str, str]) -> None:
+        """Let branches (name → commit id) stand where they are told, new or not."""
+        lines = "".join(f"update refs/heads/{checked_ref(branch)} {commit}\n" for branch, commit in branches.items())
+        Git(self.path(name), is_exact=True).run("update-ref", "--stdin", stdin=lines.encode(), doing="cannot branch")
+
+    def tag(self, name: str, tag: str, commit: str, message: str | None = None) -> None:
+        """Tag a commit, with an object of its own (an annotated tag) where there is a message."""
+        git = Git(self.path(name), is_exact=True)
+        words = ("-a", "--file=-") if message else ()
+        identity = {"GIT_COMMITTER_NAME": "Git Server", "GIT_COMMITTER_EMAIL": "git-server@example.invalid"}
+        git.run(
+            "tag", *words, "--no-sign", "--", checked_ref(tag), commit,
+            stdin=(message or "").encode(), extra=identity, doing=f"cannot tag {name}",
+        )  # fmt: skip
 
 
 class _Server(ThreadingHTTPServer):
@@ -185,7 +217,7 @@ class _Handler(BaseHTTPRequestHandler):
         for line in head.decode("latin-1").split("\r\n"):
             key, _, value = line.partition(":")
             answer[key.strip()] = value.strip()
-        status = int(answer.pop("Status", "200 OK" if finished.returncode == 0 else "500 Error").split()[0])
+        status = int(answer.pop("Status", "200 OK" if answer else "500 Error").split()[0])
         self._send(status, answer, content)
 
     def _body(self, headers: Mapping[str, str]) -> bytes:
@@ -214,6 +246,11 @@ class _Handler(BaseHTTPRequestHandler):
 def _is_allowed(header: str, credentials: Credentials) -> bool:
     wanted = base64.b64encode(f"{credentials.username}:{credentials.password}".encode()).decode()
     return hmac.compare_digest(header.encode(), f"Basic {wanted}".encode())
+
+
+def _quoted(path: str) -> str:
+    """Return a path as `git fast-import` reads it whatever it holds."""
+    return '"' + checked_path(path).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _data(content: bytes) -> bytes:

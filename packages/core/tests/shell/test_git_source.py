@@ -1,0 +1,314 @@
+"""The built-in source git: the contract over every way to reach a repository, and what is its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from image_factory.errors import (
+    AuthenticationRequired,
+    InvalidSettings,
+    NotFound,
+    ProtocolError,
+    RemoteNotFound,
+    Unavailable,
+    UnsafeValue,
+)
+from image_factory.model.settings import Settings
+from image_factory.ports import Credentials, Source, SourceRepository
+from image_factory.shell.git_mirror import mirror_folder
+from image_factory.shell.git_source import GitSource, default_cache, register_sources
+from image_factory.testing.git_server import GitServer
+from image_factory.testing.source_contract import FILES, Planted, SourceContract, SourceWorld, plant_repository
+
+SECRET = "t0ps3cret-tok3n"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_configuration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the developer's own git configuration out of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        patch.delenv("XDG_CONFIG_HOME", raising=False)
+        yield
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Planted]:
+    folder = tmp_path_factory.mktemp("served")
+    return folder, plant_repository(GitServer(folder), "acme.git")
+
+
+def at(path: str) -> SourceRepository:
+    return SourceRepository("git", None, path)
+
+
+class TestBareFolder(SourceContract):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def world(cls, planted: tuple[Path, Planted]) -> Iterator[SourceWorld]:
+        folder, commits = planted
+        source = GitSource(folder=folder)
+        yield SourceWorld(source, at(str(folder / "acme.git")), commits, at("./no.git"), has_change_requests=False)
+        source.close()
+
+
+class TestFileUrl(SourceContract):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def world(cls, planted: tuple[Path, Planted]) -> Iterator[SourceWorld]:
+        folder, commits = planted
+        source = GitSource()
+        missing = at((folder / "no.git").as_uri())
+        yield SourceWorld(source, at((folder / "acme.git").as_uri()), commits, missing, has_change_requests=False)
+        source.close()
+
+
+class TestOverHttpWithCredentials(SourceContract):
+    @pytest.fixture(scope="class", params=[True, False], ids=["partial clones", "no partial clones"])
+    @classmethod
+    def world(
+        cls, request: pytest.FixtureRequest, planted: tuple[Path, Planted], tmp_path_factory: pytest.TempPathFactory
+    ) -> Iterator[SourceWorld]:
+        folder, commits = planted
+        allowed = "true" if request.param else "false"
+        subprocess.run(["git", "-C", str(folder / "acme.git"), "config", "uploadpack.allowFilter", allowed], check=True)
+        credentials = Credentials("x-access-token", SECRET)
+        cache = tmp_path_factory.mktemp("cache")
+        with GitServer(folder, credentials=credentials) as server:
+            source = GitSource(cache=cache, credentials=lambda url: credentials)
+            yield SourceWorld(
+                source, at(server.url("acme.git")), commits, at(server.url("no.git")), SECRET, has_change_requests=False
+            )
+            source.close()
+            for file in cache.rglob("*"):
+                assert not file.is_file() or SECRET.encode() not in file.read_bytes()
+
+
+# --- what is its own -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A git in PATH that writes a line for each time that it is run."""
+    real = next(
+        Path(folder) / "git" for folder in os.environ["PATH"].split(os.pathsep) if (Path(folder) / "git").is_file()
+    )
+    (tmp_path / "bin").mkdir()
+    wrapper, log = tmp_path / "bin/git", tmp_path / "runs.log"
+    wrapper.write_text(f'#!/bin/sh\necho x >> {log}\nexec {real} "$@"\n')
+    wrapper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    return log
+
+
+def test_a_thousand_reads_of_a_local_repository_cost_two_processes(
+    planted: tuple[Path, Planted], counted: Path
+) -> None:
+    folder, commits = planted
+    source = GitSource()
+    repository = at(str(folder / "acme.git"))
+
+    for _ in range(1000):
+        assert source.read(repository, source.revision(repository, "main"), "Dockerfile") == FILES["Dockerfile"]
+    source.close()
+
+    assert len(counted.read_text().split()) == 2
+
+
+def test_a_thousand_files_of_a_remote_repository_cost_a_few_requests(tmp_path: Path) -> None:
+    with GitServer(tmp_path / "served") as server:
+        server.create("s.git", {f"apps/{number}/Dockerfile": f"FROM a:{number}\n" for number in range(1000)})
+        source = GitSource(cache=tmp_path / "cache")
+        repository = at(server.url("s.git"))
+        revision = source.revision(repository, "main")
+
+        texts = {source.read(repository, revision, f"apps/{number}/Dockerfile") for number in range(1000)}
+        requests = len(server.requests)
+        again = GitSource(cache=tmp_path / "cache")
+        again.read(repository, revision, "apps/7/Dockerfile")
+        again.close()
+        source.close()
+
+        assert len(texts) == 1000
+        assert requests <= 8
+        assert len(server.requests) == requests
+
+
+def test_only_what_is_asked_for_is_fetched(tmp_path: Path) -> None:
+    with GitServer(tmp_path / "served") as server:
+        server.create("s.git", {"Dockerfile": "FROM a\n", "huge.bin": os.urandom(2_000_000)})
+        source = GitSource(cache=tmp_path / "cache")
+        repository = at(server.url("s.git"))
+        source.read(repository, source.revision(repository, "main"), "Dockerfile")
+        source.close()
+
+    size = sum(file.stat().st_size for file in (tmp_path / "cache").rglob("*") if file.is_file())
+    assert size < 500_000
+
+
+def test_a_new_commit_is_seen_and_the_old_one_can_still_be_read(tmp_path: Path) -> None:
+    with GitServer(tmp_path / "served") as server:
+        first = server.create("s.git", {"Dockerfile": "FROM a:1\n"})
+        assert first is not None
+        source = GitSource(cache=tmp_path / "cache")
+        repository = at(server.url("s.git"))
+        assert source.read(repository, source.revision(repository, "main"), "Dockerfile") == b"FROM a:1\n"
+
+        second = server.commit("s.git", {"Dockerfile": "FROM a:2\n"}, "Move")
+
+        assert source.revision(repository, "main") == second
+        assert source.read(repository, second, "Dockerfile") == b"FROM a:2\n"
+        assert source.read(repository, first, "Dockerfile") == b"FROM a:1\n"
+        source.close()
+
+
+def test_threads_share_one_source(tmp_path: Path) -> None:
+    with GitServer(tmp_path / "served") as server:
+        server.create("s.git", {f"{number}/Dockerfile": f"FROM a:{number}\n" for number in range(60)})
+        source = GitSource(cache=tmp_path / "cache")
+        for repository in (at(server.url("s.git")), at(str(server.path("s.git")))):
+            revision = source.revision(repository, "main")
+
+            def read(number: int, at: SourceRepository = repository, revision: str = revision) -> bytes:
+                return source.read(at, revision, f"{number}/Dockerfile")
+
+            with ThreadPoolExecutor(8) as pool:
+                assert list(pool.map(read, range(60))) == [f"FROM a:{number}\n".encode() for number in range(60)]
+        source.close()
+
+
+def test_a_local_checkout_is_read_at_its_commits_not_at_its_files(tmp_path: Path) -> None:
+    server = GitServer(tmp_path / "served")
+    server.create("s.git", {"Dockerfile": "FROM a:1\n"})
+    subprocess.run(["git", "clone", "--quiet", str(server.path("s.git")), str(tmp_path / "work")], check=True)
+    (tmp_path / "work/Dockerfile").write_text("FROM edited\n")
+    source = GitSource(folder=tmp_path)
+
+    revision = source.revision(at("./work"), "HEAD")
+
+    assert source.read(at("./work"), revision, "Dockerfile") == b"FROM a:1\n"
+    assert source.clone_url(at("./work")) == (tmp_path / "work").as_uri()
+    source.close()
+
+
+def test_a_folder_inside_a_checkout_is_no_repository_of_its_own(tmp_path: Path) -> None:
+    server = GitServer(tmp_path / "served")
+    server.create("s.git", {"sub/Dockerfile": "FROM a:1\n"})
+    subprocess.run(["git", "clone", "--quiet", str(server.path("s.git")), str(tmp_path / "work")], check=True)
+
+    with pytest.raises(NotFound, match="not a git repository"):
+        GitSource().revision(at(str(tmp_path / "work/sub")), "HEAD")
+
+
+def test_a_partial_clone_that_would_run_a_command_to_fetch_does_not(tmp_path: Path) -> None:
+    server = GitServer(tmp_path / "served")
+    server.create("s.git", {"Dockerfile": "FROM a:1\n"})
+    folder = server.path("s.git")
+    for setting, value in (
+        ("remote.origin.url", f"ext::sh -c touch% {tmp_path}/witness"),
+        ("remote.origin.promisor", "true"),
+        ("core.sshCommand", f"touch {tmp_path}/witness"),
+        ("core.fsmonitor", f"touch {tmp_path}/witness"),
+    ):
+        subprocess.run(["git", "-C", str(folder), "config", setting, value], check=True)
+    source = GitSource()
+
+    with pytest.raises(RemoteNotFound):
+        source.read(at(str(folder)), "0123456789" * 4, "Dockerfile")
+    source.close()
+
+    assert not (tmp_path / "witness").exists()
+
+
+def test_a_file_above_the_limit_is_refused_and_the_next_one_read(planted: tuple[Path, Planted]) -> None:
+    folder, commits = planted
+    source = GitSource(max_file=1000)
+    repository = at(str(folder / "acme.git"))
+
+    with pytest.raises(ProtocolError, match="large.bin.*has 1536000 bytes"):
+        source.read(repository, commits.head, "large.bin")
+
+    assert source.read(repository, commits.head, "Dockerfile") == FILES["Dockerfile"]
+    source.close()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param("ext::sh -c id", id="a transport that runs a command"),
+        pytest.param("--upload-pack=id", id="an option"),
+        pytest.param("ssh://-oProxyCommand=id/x", id="an option as a host"),
+        pytest.param("-oProxyCommand=id:x", id="an option as an scp host"),
+        pytest.param("https://me:t0ps3cret@git.example.com/x", id="credentials"),
+        pytest.param("https://t0ps3cret@git.example.com/x", id="a token as a user"),
+        pytest.param("http://git.example.com/x", id="unencrypted"),
+        pytest.param("git://git.example.com/x", id="unencrypted, git's own"),
+        pytest.param("https://git.example.com/${{ x }}", id="an expression"),
+        pytest.param("https://git.example.com", id="no path"),
+        pytest.param("file://server/share", id="another machine's files"),
+        pytest.param("a\nb", id="two lines"),
+        pytest.param("", id="nothing"),
+    ],
+)
+def test_a_repository_that_could_be_more_than_one_is_refused(path: str) -> None:
+    with pytest.raises(UnsafeValue) as caught:
+        GitSource().revision(at(path), "main")
+
+    assert "t0ps3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "expected"),
+    [
+        ("git.example.com", "acme/web", "https://git.example.com/acme/web"),
+        ("https://git.example.com/scm", "acme/web.git", "https://git.example.com/scm/acme/web.git"),
+        ("http://127.0.0.1:8080", "acme/web.git", "http://127.0.0.1:8080/acme/web.git"),
+        (None, "git@git.example.com:acme/web.git", "git@git.example.com:acme/web.git"),
+        (None, "ssh://git@git.example.com:2222/acme/web.git", "ssh://git@git.example.com:2222/acme/web.git"),
+    ],
+)
+def test_the_host_decides_the_clone_url(host: str | None, path: str, expected: str) -> None:
+    assert GitSource().clone_url(SourceRepository("git", host, path)) == expected
+
+
+def test_a_server_that_wants_credentials_says_so(tmp_path: Path) -> None:
+    with GitServer(tmp_path / "served", credentials=Credentials("me", SECRET)) as server:
+        server.create("s.git", {"Dockerfile": "FROM a\n"})
+
+        with pytest.raises(AuthenticationRequired) as caught:
+            GitSource(cache=tmp_path / "cache").revision(at(server.url("s.git")), "main")
+
+    assert "credentials" in caught.value.hint
+
+
+def test_a_server_that_is_gone_is_unavailable(tmp_path: Path) -> None:
+    with GitServer(tmp_path / "served") as server:
+        url = server.url("s.git")
+
+    with pytest.raises(Unavailable):
+        GitSource(cache=tmp_path / "cache").revision(at(url), "main")
+
+
+def test_each_url_has_a_mirror_of_its_own(tmp_path: Path) -> None:
+    folders = {mirror_folder(tmp_path, url) for url in ("https://a/b/c", "https://a/b-c", "https://a/b/c/")}
+
+    assert len(folders) == 3
+    assert all(folder.parent == tmp_path for folder in folders)
+
+
+def test_mirrors_lie_in_the_users_cache_unless_config_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/var/cache/me")
+    registered: list[Source] = []
+
+    register_sources(registered.append, Settings(plugins={"git": {"cacheDir": "/srv/mirrors"}}))
+
+    assert default_cache() == Path("/var/cache/me/image-factory/git")
+    assert [source.name for source in registered] == ["git"]
+    with pytest.raises(InvalidSettings):
+        register_sources(registered.append, Settings(plugins={"git": {"cacheDir": 7}}))
