@@ -43,6 +43,7 @@ from image_factory.model.field_types import (
 from image_factory.oci.reference import DOCKER_HUB, Reference, Repository
 
 __all__ = [
+    "DEFAULT_PROVIDER",
     "GIT_PROVIDER",
     "MAX_LABEL",
     "UPDATE_TYPES",
@@ -64,6 +65,7 @@ __all__ = [
     "one_tag",
 ]
 
+DEFAULT_PROVIDER = "github"
 GIT_PROVIDER = "git"
 """The built-in source, which takes any clone URL and any folder."""
 
@@ -129,7 +131,7 @@ def _for_provider(value: str, info: ValidationInfo) -> str:
 class Source(Record):
     """Where a managed image is built from."""
 
-    provider: Label = Field(default="github", examples=["github", "gitlab", "git"])
+    provider: Label = Field(default=DEFAULT_PROVIDER, examples=["github", "gitlab", "git"])
     """The source plugin that reads the repository: `github`, `gitlab`, or the built-in `git` for any other."""
     host: GitHost | None = Field(default=None, examples=["git.example.com"])
     """The provider's host where it is not its usual one: GitHub Enterprise, a GitLab of your own."""

@@ -78,7 +78,7 @@ def _translate(model: type[BaseModel], root: MapNode, found: ErrorDetails, subje
     at_key = "[key]" in found["loc"]
     kind = found["type"]
     context: Mapping[str, Any] = found.get("ctx") or {}
-    node, line = _locate(root, path, at_key)
+    node, line = locate(root, path, at_key)
     if kind == "image_factory":
         return subject.wrong(path, str(context["problem"]), str(context["hint"]), line)
     if kind == "missing":
@@ -139,7 +139,7 @@ def _nearest_hint(node: Node | None, known: Sequence[str]) -> str:
     return f"did you mean {near!r}?" if near else f"write one of {', '.join(known)}"
 
 
-def _locate(root: MapNode, path: Sequence[Step], at_key: bool) -> tuple[Node | None, int]:
+def locate(root: MapNode, path: Sequence[Step], at_key: bool = False) -> tuple[Node | None, int]:
     """Return the node at `path` with its line, or None with the line of the nearest thing around it."""
     node: Node = root
     line = root.line

@@ -6,12 +6,24 @@ said by `image_factory.model.enrollment`. Pure: text in, values or text out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
-from image_factory.errors import ImageFactoryError, InvalidEnrollment, Location
-from image_factory.model.enrollment import Enrollment, find_broken_rules, find_idle_keys
-from image_factory.state.field_problems import Subject, check_record, find_unknown_keys, shorten
-from image_factory.state.yaml_tree import ListNode, MapNode, Node, Scalar, parse_tree, to_value
+from image_factory.errors import Conflict, ImageFactoryError, InvalidEnrollment, Location, UnknownPlugin
+from image_factory.model.enrollment import DEFAULT_PROVIDER, Enrollment, find_broken_rules, find_idle_keys
+from image_factory.state.field_problems import (
+    Step,
+    Subject,
+    check_record,
+    find_unknown_keys,
+    locate,
+    nearest,
+    shorten,
+)
+from image_factory.state.yaml_style import ListStyle, dump_block, read_style
+from image_factory.state.yaml_tree import ListNode, MapNode, Node, Scalar, parse_tree, to_tree, to_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +36,15 @@ class EnrolledEntry:
     @property
     def line(self) -> int:
         return self.location.line or 1
+
+
+@dataclass(frozen=True, slots=True)
+class PluginNames:
+    """The names of plugins that entries may use, by port: `source`, and `file updater` for `updates[].type`."""
+
+    installed: Mapping[str, frozenset[str]]
+    published: Mapping[str, frozenset[str]]
+    """Those that an extra of `image-factory`, called like the plugin, installs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +61,12 @@ class ImagesFile:
     """Every name that is written, bad entries' included: a name here is not gone from the file."""
 
 
-def read_images(text: str, file: str) -> ImagesFile:
+def read_images(text: str, file: str, plugins: PluginNames | None = None) -> ImagesFile:
     """Return all that `text` says. It raises nothing: what is wrong is in `problems`.
 
     Args:
         file: how messages name the file.
+        plugins: what is installed, so that an unknown provider is a problem; None leaves that unchecked.
     """
     try:
         root = parse_tree(text, file, InvalidEnrollment)
@@ -63,10 +85,22 @@ def read_images(text: str, file: str) -> ImagesFile:
                 ),
             )
         )
-    return _read_entries(root, file)
+    return _read_entries(root, file, plugins)
 
 
-def _read_entries(root: ListNode, file: str) -> ImagesFile:
+def check_entry(
+    entry: Mapping[str, Any], plugins: PluginNames | None = None
+) -> tuple[tuple[ImageFactoryError, ...], tuple[ImageFactoryError, ...]]:
+    """Return the problems and the warnings of one entry that stands in no file yet."""
+    found = _read_entries(ListNode(0, [to_tree(entry)]), "", plugins)
+    return tuple(map(_unplaced, found.problems)), tuple(map(_unplaced, found.warnings))
+
+
+def _unplaced(problem: ImageFactoryError) -> ImageFactoryError:
+    return type(problem)(problem.message, hint=problem.hint)
+
+
+def _read_entries(root: ListNode, file: str, plugins: PluginNames | None) -> ImagesFile:
     good: list[EnrolledEntry] = []
     problems: list[ImageFactoryError] = []
     warnings: list[ImageFactoryError] = []
@@ -89,6 +123,8 @@ def _read_entries(root: ListNode, file: str) -> ImagesFile:
             for rule in find_broken_rules(value)
         ]
         problems += wrong + broken
+        if plugins is not None:
+            problems += _unknown_plugins(entry, value, subject, plugins)
         warnings += find_unknown_keys(Enrollment, entry, subject)
         warnings += [
             subject.wrong(idle.path, idle.problem, idle.hint, _line_of(entry, idle.path))
@@ -106,6 +142,34 @@ def _read_entries(root: ListNode, file: str) -> ImagesFile:
     )
 
 
+def _unknown_plugins(
+    entry: MapNode, value: Mapping[str, Any], subject: Subject, plugins: PluginNames
+) -> Iterator[ImageFactoryError]:
+    """Yield an error for each plugin that an entry names, or leaves to the default, and that is not installed."""
+    uses: list[tuple[str, tuple[Step, ...], Any]] = []
+    source = value.get("source")
+    if isinstance(source, Mapping):
+        uses.append(("source", ("source", "provider"), source.get("provider", DEFAULT_PROVIDER)))
+    updates = value.get("updates")
+    for index, update in enumerate(updates if isinstance(updates, list) else ()):
+        if isinstance(update, Mapping):
+            uses.append(("source", ("updates", index, "provider"), update.get("provider")))
+            uses.append(("file updater", ("updates", index, "type"), update.get("type")))
+    for port, path, name in uses:
+        installed = plugins.installed.get(port)
+        if not isinstance(name, str) or installed is None or name in installed:
+            continue
+        if name in plugins.published.get(port, ()):
+            hint = f"pip install 'image-factory[{name}]'"
+        else:
+            near = nearest(name, sorted(installed))
+            meant = f"did you mean {near!r}? " if near else ""
+            hint = f"{meant}installed: {', '.join(sorted(installed)) or 'none'} (image-factory plugins lists them)"
+        message = f"no {port} plugin is called {shorten(name)}"
+        unknown = replace(subject, error=UnknownPlugin)
+        yield unknown.wrong(path, message, hint, _line_of(entry, path))
+
+
 def _flatten(entry: MapNode) -> MapNode:
     """Take the nested shape too: `{name, enrollment: {source: …}}` (requirements, P3)."""
     nested = entry.entries.get("enrollment")
@@ -120,15 +184,8 @@ def _flatten(entry: MapNode) -> MapNode:
     )
 
 
-def _line_of(entry: MapNode, path: tuple[str, ...]) -> int:
-    line = entry.line
-    node: Node = entry
-    for step in path:
-        if not isinstance(node, MapNode) or step not in node.entries:
-            break
-        line = node.key_lines[step]
-        node = node.entries[step]
-    return line
+def _line_of(entry: MapNode, path: tuple[Step, ...]) -> int:
+    return locate(entry, path)[1]
 
 
 def _not_an_entry(item: Node, number: int, file: str) -> InvalidEnrollment:
@@ -151,3 +208,92 @@ def _duplicate(name: str, lines: list[int], file: str) -> InvalidEnrollment:
 
 def _by_line(problem: ImageFactoryError) -> int:
     return (problem.location.line or 0) if problem.location is not None else 0
+
+
+# --- editing --------------------------------------------------------------------------------------------
+
+
+def add_entry(text: str, entry: Mapping[str, Any], file: str = "images.yaml") -> str:
+    """Return `text` with one more entry at the end of its list; every line that was there stays as it is.
+
+    Indentation, line ends and blank lines between entries are the file's own. (The one line that
+    changes is a list written as `[]` or on one line with brackets.)
+
+    Args:
+        entry: images.yaml's own keys, in the order in which they are to be written.
+
+    Raises:
+        Conflict: an entry of that name is there already.
+        InvalidEnrollment: the entry is not right, or `text` is no list to append to.
+    """
+    before = read_images(text, file)
+    if entry.get("name") in before.names:
+        where = next((each.location for each in before.enrollments if each.enrollment.name == entry["name"]), None)
+        raise Conflict(
+            f"{entry['name']} is enrolled already",
+            hint="choose another name, or change the entry that is there",
+            location=where or Location(file),
+        )
+    root = parse_tree(text, file, InvalidEnrollment)
+    if root is not None and not isinstance(root, ListNode):
+        raise before.problems[0]
+    for edited in _candidates(text, entry):
+        if _adds_only(root, edited, entry, file):
+            after = read_images(edited, file)
+            new = [problem for problem in after.problems if str(problem) not in map(str, before.problems)]
+            if new:
+                raise new[0]
+            return edited
+    raise InvalidEnrollment(
+        "this list is written in a way that cannot be appended to",
+        hint="write each image as '- name: …' on lines of its own",
+        location=Location(file),
+    )
+
+
+def _candidates(text: str, entry: Mapping[str, Any]) -> Iterator[str]:
+    """Yield texts with the entry added, the nicest first; what they mean is checked by the caller."""
+    style = read_style(text)
+    if style.flow_end is not None:
+        if style.is_empty:
+            start = text.rindex("[", 0, style.flow_end)
+            yield from _candidates(text[:start] + text[style.flow_end + 1 :], entry)
+            return
+        kept = text[: style.flow_end].rstrip().rstrip(",")
+        yield f"{kept}, {json.dumps(entry, ensure_ascii=False)}{text[style.flow_end :]}"
+        return
+    head, tail = text[: style.end], text[style.end :]
+    if head and not head.endswith(("\n", "\r")):
+        head += style.newline
+    block = _render(entry, style)
+    yield f"{head}{style.newline if style.is_spaced and head.strip() else ''}{block}{tail}"
+    yield f"{head}{block}{tail}"
+
+
+def _adds_only(before: ListNode | None, edited: str, entry: Mapping[str, Any], file: str) -> bool:
+    """Whether `edited` means what was there, and then the entry."""
+    try:
+        after = parse_tree(edited, file, InvalidEnrollment)
+    except InvalidEnrollment:
+        return False
+    if not isinstance(after, ListNode):
+        return False
+    kept = [] if before is None else to_value(before)
+    return bool(to_value(after) == [*kept, _as_yaml_reads(entry)])
+
+
+def _as_yaml_reads(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _as_yaml_reads(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_as_yaml_reads(item) for item in value]
+    return value
+
+
+def _render(entry: Mapping[str, Any], style: ListStyle) -> str:
+    """Write one entry as an item of a block list in the file's own style."""
+    body = dump_block(entry, indents_lists=style.indents_lists).rstrip("\n").split("\n")
+    first = " " * style.column + "-" + " " * (style.inner - 1)
+    rest = " " * (style.column + style.inner)
+    lines = [(first if number == 0 else rest) + line if line else "" for number, line in enumerate(body)]
+    return style.newline.join(lines) + style.newline

@@ -23,7 +23,8 @@ MAX_NODES = 2_000_000
 MAX_DEPTH = 64
 """Lists and mappings within each other. images.yaml needs five."""
 
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's parser, or PyYAML's own where it was built without."""
 
 _TRUE = frozenset(word for base in ("yes", "true", "on") for word in (base, base.capitalize(), base.upper()))
 _FALSE = frozenset(word for base in ("no", "false", "off") for word in (base, base.capitalize(), base.upper()))
@@ -146,7 +147,7 @@ class _Building:
         self._nodes = 0
 
     def build(self, text: str) -> Node | None:
-        loader = _LOADER(text)
+        loader = LOADER(text)
         root: Node | None = None
         documents = 0
         # The open collections; beside each mapping, the key that waits for its value.
