@@ -1,1 +1,168 @@
-"""ghcr for Image Factory."""
+"""GitHub's container registry, ghcr.io: digests by HEAD, versions with dates by the Packages API.
+
+Sources: docs.github.com/packages/working-with-a-github-packages-registry/working-with-the-container-registry,
+docs.github.com/rest/packages/packages (versions of a package of an organization or a user).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from image_factory.errors import AuthenticationRequired, InvalidReference, ProtocolError, RemoteNotFound
+from image_factory.hookspecs import hookimpl
+from image_factory.model.settings import Settings
+from image_factory.oci.distribution import MAX_PAGES, check_status, next_page
+from image_factory.oci.manifest import Index, Manifest, parse_instant, parse_json_object
+from image_factory.oci.reference import Digest, Repository, Tag, is_tag
+from image_factory.ports import (
+    Clock,
+    Credentials,
+    Http,
+    HttpRequest,
+    ImageMetadata,
+    RateProfile,
+    Registry,
+    Version,
+    WebhookReceiver,
+)
+from image_factory.shell.registry import OciRegistry
+
+HOST = "ghcr.io"
+API = "https://api.github.com"
+PAGE_SIZE = 100
+
+
+@hookimpl
+def register_registries(
+    register: Callable[[Registry], None],
+    settings: Settings,
+    http: Http,
+    clock: Clock,
+    credentials: Callable[[Repository], Credentials | None],
+) -> None:
+    """Register ghcr.io."""
+    register(Ghcr(settings, http, clock, credentials))
+
+
+@hookimpl(trylast=True)
+def credentials_for(repository: Repository, settings: Settings) -> Credentials | None:
+    """Return the environment's GitHub token for ghcr.io, where nobody logged in to it expressly."""
+    token = os.environ.get("GITHUB_TOKEN") or os.environ.get("GH_TOKEN") or ""
+    # GitHub takes any user name beside a token.
+    return Credentials("token", token) if repository.registry == HOST and token else None
+
+
+class Ghcr:
+    """ghcr.io as a `Registry`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        http: Http,
+        clock: Clock,
+        credentials: Callable[[Repository], Credentials | None],
+    ) -> None:
+        self._http = http
+        self._clock = clock
+        self._credentials = credentials
+        # A job's own token may be good for its repository and no other package, public ones included.
+        self._oci = OciRegistry(http, settings, clock, credentials, anonymous_fallback=True)
+        self._api = str(settings.plugins.get("ghcr", {}).get("api", API)).rstrip("/")
+
+    @property
+    def name(self) -> str:
+        return "ghcr"
+
+    def claims(self, repository: Repository) -> bool:
+        return repository.registry == HOST
+
+    def resolve(self, tag: Tag) -> Digest:
+        return self._oci.resolve(tag)
+
+    def tags(self, repository: Repository) -> Iterator[Tag]:
+        return self._oci.tags(repository)
+
+    def manifest(self, repository: Repository, digest: Digest) -> Manifest | Index:
+        return self._oci.manifest(repository, digest)
+
+    def metadata(self, repository: Repository, digest: Digest) -> ImageMetadata:
+        return self._oci.metadata(repository, digest)
+
+    def versions(self, repository: Repository) -> Iterator[Version]:
+        """Yield every tag of every version with its digest and date, newest first.
+
+        The Packages API wants a token with read:packages: without one, or where it shows nothing,
+        the tags alone.
+        """
+        credentials = self._credentials(repository)
+        if credentials is None:
+            yield from self._oci.versions(repository)
+            return
+        for owners in ("orgs", "users"):
+            try:
+                url, page, following = self._page(self._versions_url(repository, owners), credentials, repository)
+                break
+            except (RemoteNotFound, AuthenticationRequired):
+                continue
+        else:
+            yield from self._oci.versions(repository)
+            return
+        visited = {url}
+        while True:
+            for entry in page:
+                yield from _versions(entry)
+            if following is None:
+                return
+            if following in visited or len(visited) == MAX_PAGES:
+                raise ProtocolError(f"the version pages of {repository} run in a circle, or do not end")
+            visited.add(following)
+            _, page, following = self._page(following, credentials, repository)
+
+    def rate_profile(self, repository: Repository) -> RateProfile | None:
+        """Return what the settings allow; GitHub states no limit for pulls."""
+        return self._oci.rate_profile(repository)
+
+    def web_url(self, repository: Repository, tag: str | None = None) -> str | None:
+        """Return the package's address, which GitHub redirects to its page; it has none for a tag."""
+        return f"https://{HOST}/{repository.path}"
+
+    def webhook_receiver(self) -> WebhookReceiver | None:
+        return WebhookReceiver("github", "secret")
+
+    def _versions_url(self, repository: Repository, owners: str) -> str:
+        owner, _, package = repository.path.partition("/")
+        # A nested name is one part of the path: web/api is web%2Fapi.
+        path = f"{owners}/{quote(owner)}/packages/container/{quote(package, safe='')}/versions"
+        return f"{self._api}/{path}?per_page={PAGE_SIZE}"
+
+    def _page(
+        self, url: str, credentials: Credentials, repository: Repository
+    ) -> tuple[str, Sequence[Mapping[str, Any]], str | None]:
+        headers = {
+            "Accept": "application/vnd.github+json",
+            "Authorization": f"Bearer {credentials.password}",
+            "X-GitHub-Api-Version": "2022-11-28",
+        }
+        response = self._http.send(HttpRequest("GET", url, headers))
+        check_status(response, f"the versions of {repository}", self._clock.now())
+        # The answer is a list; wrapped, it passes through the same bounds as every other one.
+        entries = parse_json_object(b'{"list":' + response.body + b"}", f"the list of versions of {repository}")["list"]
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise ProtocolError(f"the list of versions of {repository} is none")
+        return url, entries, next_page(response, url)
+
+
+def _versions(entry: Mapping[str, Any]) -> Iterator[Version]:
+    metadata = entry.get("metadata")
+    container = metadata.get("container") if isinstance(metadata, dict) else None
+    tags = container.get("tags") if isinstance(container, dict) else None
+    try:
+        digest = Digest.parse(str(entry.get("name")))
+    except InvalidReference:
+        digest = None
+    for tag in tags if isinstance(tags, list) else ():
+        if isinstance(tag, str) and is_tag(tag):
+            yield Version(tag, digest, published_at=parse_instant(entry.get("created_at")))
