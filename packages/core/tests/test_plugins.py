@@ -123,7 +123,7 @@ def test_a_plugin_for_another_api_version_is_refused_by_name(entry_point: Callab
 def test_a_plugin_that_cannot_be_imported_is_named() -> None:
     point = importlib.metadata.EntryPoint("gone", "no_such_module_at_all", "image_factory")
 
-    with pytest.raises(PluginError, match="plugin 'gone' .* cannot be imported"):
+    with pytest.raises(PluginError, match=r"plugin 'gone' .* cannot be imported"):
         load({}, found=[point])
 
 

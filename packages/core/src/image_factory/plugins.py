@@ -146,7 +146,7 @@ def load_plugins(
     try:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
-        raise PluginError(str(error), hint="the hooks are listed in docs/reference/hooks.md") from error
+        raise PluginError(" ".join(str(error).split()), hint="the hooks are listed in docs/reference/hooks.md") from error
 
     origins: dict[tuple[str, str], str] = {}
 
@@ -234,7 +234,10 @@ def _add(manager: pluggy.PluginManager, name: str, plugin: object) -> None:
     try:
         manager.register(plugin, name=name)
     except (pluggy.PluginValidationError, ValueError) as error:
-        raise PluginError(f"plugin {name!r} cannot be registered: {error}") from error
+        reason = " ".join(str(error).split())
+        raise PluginError(
+            f"plugin {name!r} cannot be registered: {reason}", hint="the hooks are listed in docs/reference/hooks.md"
+        ) from error
 
 
 def _with_hooks(manager: pluggy.PluginManager, plugin: LoadedPlugin) -> LoadedPlugin:

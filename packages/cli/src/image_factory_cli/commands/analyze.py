@@ -106,6 +106,8 @@ def _run(
             push=push or must_push,
             environ=os.environ,
         )
+    if not dry_run:
+        analysis.remember()
     if as_json:
         write_json(
             {

@@ -8,7 +8,7 @@ image; a bad image leaves the others done.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -28,6 +28,7 @@ from image_factory.shell.store import FileChange
 from image_factory.state.archive import archive_path, archived_text
 from image_factory.state.layout import BASE_IMAGES
 from image_factory.state.merge import keep_discovered, merge_base, merge_image, record_build, record_discovery
+from image_factory.usecases.analysis_memory import AnalysisMemory
 from image_factory.usecases.dockerfiles import Answer, Dockerfiles, Fetched
 from image_factory.usecases.outcome import Done, Failed, Outcome, Skipped
 from image_factory.usecases.workbench import Workbench
@@ -55,6 +56,8 @@ class Analysis:
     changes: tuple[FileChange, ...]
     problems: tuple[ImageFactoryError, ...] = ()
     """What is wrong with images.yaml or with state files, beside the images' outcomes."""
+    remember: Callable[[], None] = lambda: None
+    """To be called when the changes are written: keeps what this was made from, for a quick next run."""
 
 
 def analyze(bench: Workbench, handover: Handover | None = None, *, jobs: int = 1) -> Analysis:
@@ -64,6 +67,11 @@ def analyze(bench: Workbench, handover: Handover | None = None, *, jobs: int = 1
         NotFound: images.yaml does not exist, or does not enroll the image that is named.
         Conflict: the image that is named is enrolled as external, and a Dockerfile of it is given.
     """
+    memory = AnalysisMemory(bench)
+    if handover is None:
+        known = memory.recall()
+        if known is not None:
+            return Analysis(tuple(Skipped(name, "nothing new") for name in known), ())
     file = bench.images()
     loaded_images, loaded_bases = bench.store.images(), bench.store.bases()
     bases = loaded_bases.records
@@ -72,7 +80,8 @@ def analyze(bench: Workbench, handover: Handover | None = None, *, jobs: int = 1
     now = bench.clock.now()
 
     managed = {name: one for name, one in selected.items() if one.kind is Kind.MANAGED}
-    answers = Dockerfiles(bench).read(managed, jobs=jobs)
+    dockerfiles = Dockerfiles(bench)
+    answers = dockerfiles.read(managed, jobs=jobs)
     names = assign_names(
         _watched(answers.values()),
         known={state.configuration.full_image: name for name, state in bases.items()},
@@ -104,7 +113,14 @@ def analyze(bench: Workbench, handover: Handover | None = None, *, jobs: int = 1
     changes = bench.store.plan(images.values(), merged)
     orphans = _orphans({**loaded_images.records, **images}, [*bases, *found], broken=loaded_images.broken)
     changes = (*changes, *_archived(bench, orphans, now))
-    return Analysis(tuple(outcomes), changes, (*file.problems, *loaded_images.problems, *loaded_bases.problems))
+    problems = (*file.problems, *loaded_images.problems, *loaded_bases.problems)
+    if handover is not None or problems or any(isinstance(outcome, Failed) for outcome in outcomes):
+        return Analysis(tuple(outcomes), changes, problems)
+
+    def remember() -> None:
+        memory.remember(selected, dockerfiles.origins, dockerfiles.files)
+
+    return Analysis(tuple(outcomes), changes, problems, remember)
 
 
 def _selected(enrollments: Mapping[str, Enrollment], handover: Handover | None, file: str) -> Mapping[str, Enrollment]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-from image_factory.errors import ImageFactoryError, NotFound
 from image_factory.model.settings import Settings
 from image_factory.plugins import PluginTable
 from image_factory.ports import Clock
+from image_factory.shell.images_file import images_path, load_images_text
 from image_factory.shell.store import Store
 from image_factory.state.images_yaml import ImagesFile, read_images
 
@@ -56,24 +56,14 @@ class Workbench:
 
     @property
     def images_file(self) -> Path:
-        return self.root / self.settings.images_file
+        return images_path(self.root, self.settings)
 
     def images(self) -> ImagesFile:
         """Return what images.yaml says, good entries and problems.
 
         Raises:
             NotFound: there is no such file.
-            InvalidEnrollment: it is no YAML at all.
+            InvalidEnrollment: it cannot be read.
         """
         path = self.images_file
-        try:
-            text = path.read_text(encoding="utf-8")
-        except FileNotFoundError as error:
-            raise NotFound(f"no {path}", hint="image-factory init makes one") from error
-        except (OSError, UnicodeDecodeError) as error:
-            raise NotFound(f"cannot read {path}: {error}", hint="make it a readable UTF-8 file") from error
-        return read_images(text, str(path))
-
-
-Problems = tuple[ImageFactoryError, ...]
-Known = Mapping[str, str]
+        return read_images(load_images_text(path, self.root), str(path))
