@@ -257,3 +257,38 @@ WorkflowFile = Annotated[
 Constraint = Annotated[
     str, AfterValidator(_matching(_CONSTRAINT, "a version range", "write one such as ^16.0.0 or >=1.2 <2"))
 ]
+RemoteName = Annotated[
+    str,
+    AfterValidator(
+        _matching(
+            re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_./-]{0,254}|(?:https?|ssh|git|file)://[A-Za-z0-9_.~/:@%+-]+)\Z"),
+            "a remote",
+            "write a remote's name such as origin",
+        )
+    ),
+]
+CommitterName = Annotated[
+    str,
+    AfterValidator(_plain),
+    AfterValidator(_matching(re.compile(r"[^<>]{1,200}\Z"), "a name", "write one without < and >")),
+]
+EmailAddress = Annotated[
+    str,
+    AfterValidator(
+        _matching(re.compile(r"[^\s<>@]+@[^\s<>@]+\Z"), "an address", "write one such as image-factory@example.com")
+    ),
+]
+KargoVersion = Annotated[
+    str,
+    AfterValidator(_matching(re.compile(r"v?[0-9]+\.[0-9]+(?:\.[0-9]+)?\Z"), "a version", 'write one such as "1.11"')),
+]
+WebAddress = Annotated[
+    str,
+    AfterValidator(
+        _matching(
+            re.compile(r"https?://[A-Za-z0-9._\[\]:-]+(?:/[A-Za-z0-9._~/-]*)?\Z"),
+            "an address",
+            "write one such as https://mirror.example.com, without user name and query",
+        )
+    ),
+]

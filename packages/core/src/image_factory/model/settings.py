@@ -7,60 +7,98 @@ Flags win over the environment, the environment over config.yaml, config.yaml ov
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from image_factory.model.enrollment import Duration, Label, Record
+from image_factory.model.field_types import (
+    CommitterName,
+    EmailAddress,
+    GitRef,
+    KargoVersion,
+    Plain,
+    RegistryHost,
+    RemoteName,
+    SourceRepository,
+    WebAddress,
+)
+
+Location = Annotated[str, Field(min_length=1)]
+"""A path, from the folder on where it is relative."""
 
 
 class RegistrySettings(Record):
     """What differs for one registry host."""
 
-    endpoint: str | None = None
-    """A mirror or proxy to ask in its place, such as https://mirror.example.com/hub; the identity stays."""
-    plain_http: bool = False
+    endpoint: WebAddress | None = Field(default=None, examples=["https://mirror.example.com/hub"])
+    """A mirror or proxy to ask in its place; the images keep their names."""
+    plain_http: bool = Field(default=False, examples=["true"])
     """Whether to speak http; loopback hosts may always."""
-    ca_file: str | None = None
-    token_realms: tuple[str, ...] = ()
+    ca_file: Location | None = Field(default=None, examples=["ca.pem"])
+    """The certificates to trust beside the system's, as a PEM file."""
+    token_realms: tuple[RegistryHost, ...] = Field(default=(), examples=["[auth.example.com]"])
     """Further hosts that may be sent this registry's credentials for a token."""
-    requests_per_day: int | None = Field(default=None, ge=0)
+    requests_per_day: int | None = Field(default=None, ge=0, examples=["1000"])
+    """The requests that it allows us, where its plugin does not know better."""
 
 
 class CommitSettings(Record):
     """Who commits state, and whether it is pushed."""
 
-    name: str = "Image Factory Bot"
-    email: str = "image-factory-bot@users.noreply.github.com"
-    push: bool = False
-    remote: str = "origin"
-    branch: str | None = None
+    name: CommitterName = Field(default="Image Factory Bot", examples=["Image Factory Bot"])
+    """The committer's name."""
+    email: EmailAddress = Field(
+        default="image-factory-bot@users.noreply.github.com", examples=["image-factory@example.com"]
+    )
+    """The committer's address."""
+    push: bool = Field(default=False, examples=["true"])
+    """Whether a commit is pushed at once."""
+    remote: RemoteName = Field(default="origin", examples=["origin"])
+    """The remote that is pushed to."""
+    branch: GitRef | None = Field(default=None, examples=["main"])
+    """The branch that is pushed to; the one that is checked out where it is not given."""
 
 
 class KargoSettings(Record):
     """What synth needs to know of the cluster."""
 
-    version: str = "1.11"
-    namespace: Label = "image-factory-kargo"
-    service_account: Label = "image-factory"
-    base_interval: Duration = timedelta(hours=24)
-    managed_interval: Duration = timedelta(minutes=5)
-    git_credentials: Label = "github-credentials"
-    state_repository: str | None = None
-    """The clone URL of the repository that holds this folder; None leaves its subscriptions out."""
-    state_branch: str = "main"
+    version: KargoVersion = Field(default="1.11", examples=['"1.11"'])
+    """The version of Kargo that the resources are for."""
+    namespace: Label = Field(default="image-factory-kargo", examples=["image-factory-kargo"])
+    """The namespace, and the name of the Project."""
+    service_account: Label = Field(default="image-factory", examples=["image-factory"])
+    """The ServiceAccount that jobs run as."""
+    base_interval: Duration = Field(default=timedelta(hours=24), examples=["24h"])
+    """How often base and external images are asked for; never more than once a day."""
+    managed_interval: Duration = Field(default=timedelta(minutes=5), examples=["5m"])
+    """How often managed images are asked for; public registries have a floor of their own."""
+    git_credentials: Label = Field(default="github-credentials", examples=["github-credentials"])
+    """The Secret with the credentials for git."""
+    state_repository: SourceRepository | None = Field(default=None, examples=["https://github.com/acme/platform.git"])
+    """The clone URL of the repository that holds this folder; where it is not given, nothing subscribes to it."""
+    state_branch: GitRef = Field(default="main", examples=["main"])
+    """The branch of it that holds the state."""
 
 
 class Settings(Record):
-    """All settings, joined."""
+    """All settings of one image-factory folder."""
 
-    images_file: str = "images.yaml"
-    state_dir: str = "state"
-    dist_dir: str = "dist"
-    registries: dict[str, RegistrySettings] = Field(default_factory=dict)
-    disabled_plugins: tuple[str, ...] = ()
-    coordination_window: Duration = timedelta(minutes=30)
+    images_file: Location = Field(default="images.yaml", examples=["images.yaml"])
+    """The file of enrollments."""
+    state_dir: Location = Field(default="state", examples=["state"])
+    """The folder of what the program knows."""
+    dist_dir: Location = Field(default="dist", examples=["dist"])
+    """The folder of what synth writes."""
+    registries: dict[RegistryHost, RegistrySettings] = Field(default_factory=dict)
+    """What differs for single registries, by host."""
+    disabled_plugins: tuple[Plain, ...] = Field(default=(), examples=["[dockerhub]"])
+    """Plugins that are installed and not to be loaded."""
+    coordination_window: Duration = Field(default=timedelta(minutes=30), examples=["30m"])
+    """How long a due image waits for further causes, so that they make one rebuild."""
     commit: CommitSettings = CommitSettings()
+    """Who commits state, and whether it is pushed."""
     kargo: KargoSettings = KargoSettings()
+    """What synth needs to know of the cluster."""
     plugins: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """One free map a plugin, under the plugin's name; the plugin checks it."""

@@ -121,6 +121,7 @@ _EXPECTED: Mapping[str, tuple[str, str]] = {
     "int_type": _WHOLE,
     "int_parsing": _WHOLE,
     "int_from_float": _WHOLE,
+    "string_too_short": ("text", "write it"),
     "greater_than_equal": ("a number of 0 or more", "write 0 or a greater number"),
     "time_delta_type": ("a duration", "write a number and a unit of s, m, h, d or w, such as 7d"),
 }

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from image_factory.errors import ImageFactoryError
+from image_factory.errors import ImageFactoryError, InvalidEnrollment
 from image_factory.model.settings import Settings
 from image_factory.shell.images_file import images_path, load_images_text, save_images_text
 from image_factory.state.images_yaml import PluginNames, add_entry, check_entry
@@ -23,8 +23,12 @@ class Enrolled:
     warnings: tuple[ImageFactoryError, ...] = ()
 
 
-class Refused(ExceptionGroup[ImageFactoryError]):
-    """Everything that is wrong with an entry, in one."""
+class EntryRefused(InvalidEnrollment):
+    """An entry is wrong; `problems` holds everything that is."""
+
+    def __init__(self, problems: Sequence[ImageFactoryError]) -> None:
+        super().__init__("; ".join(problem.message for problem in problems), hint=problems[0].hint)
+        self.problems = tuple(problems)
 
 
 def enroll(
@@ -38,7 +42,7 @@ def enroll(
     """Add `entry`, in images.yaml's own keys, at the end of the list.
 
     Raises:
-        Refused: the entry is wrong; it holds one error for each thing that is.
+        EntryRefused: the entry is wrong; it holds one error for each thing that is.
         Conflict: an image of that name is enrolled already, or the file was changed meanwhile.
         NotFound: there is no images.yaml.
         InvalidEnrollment: images.yaml is no list to append to.
@@ -46,7 +50,7 @@ def enroll(
     path = images_path(root, settings)
     problems, warnings = check_entry(entry, plugins)
     if problems:
-        raise Refused("the entry is wrong", list(problems))
+        raise EntryRefused(problems)
     old = load_images_text(path, root)
     new = add_entry(old, entry, str(path))
     if not dry_run:
