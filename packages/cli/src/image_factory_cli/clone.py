@@ -19,7 +19,7 @@ def opened_folder(
     git_repo: str | None,
     git_branch: str | None,
     log_format: LogFormat,
-    log_level: str,
+    log_level: str | None,
 ) -> Iterator[tuple[Any, bool]]:
     """Give the workbench of the folder, and whether what is committed there must be pushed.
 

@@ -29,9 +29,7 @@ def folder_options(command: Command) -> Command:
         click.option(
             "--log-level",
             type=click.Choice(["debug", "info", "warning", "error"]),
-            default="warning",
-            show_default=True,
-            help="How much to say on standard error.",
+            help="How much to say on standard error. [default: warning, or info with --log-format json]",
         ),
     ]
     for option in reversed(options):
@@ -42,7 +40,7 @@ def folder_options(command: Command) -> Command:
 def open_workbench(
     directory: Path | None,
     log_format: LogFormat,
-    log_level: str,
+    log_level: str | None,
     overrides: Mapping[str, object] | None = None,
 ) -> Any:
     """Return the workbench of the folder that the options name.
@@ -68,10 +66,9 @@ def workbench(root: Path, settings: Any) -> Any:
     clock = SystemClock()
 
     def load() -> Any:
-        from image_factory.shell.http import HttpClient
-
         from image_factory.builtins import builtin_plugins
         from image_factory.plugins import load_plugins
+        from image_factory.shell.http import HttpClient
 
         return load_plugins(settings, HttpClient(settings, clock), clock, builtins=builtin_plugins())
 

@@ -18,6 +18,7 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         fields = {key: value for key, value in vars(record).items() if key not in _STANDARD}
+        fields.pop("reported", None)
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -37,6 +38,7 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         fields = {key: value for key, value in vars(record).items() if key not in _STANDARD}
+        fields.pop("reported", None)
         fields.pop("op", None)
         image = fields.pop("image", None)
         hint = fields.pop("hint", None)
@@ -47,11 +49,18 @@ class TextFormatter(logging.Formatter):
         return text + (f"\n{self.formatException(record.exc_info)}" if record.exc_info else "")
 
 
-def configure_logs(log_format: LogFormat, level: str) -> None:
-    """Send our own logs to standard error; those of libraries only where they warn."""
+def configure_logs(log_format: LogFormat, level: str | None) -> None:
+    """Send our own logs to standard error; those of libraries only where they warn.
+
+    Args:
+        level: without one, a program's log (json) tells all that happens, a person's only what to mind.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    if log_format == "text":
+        # What the command shows among its outcomes need not be said twice.
+        handler.addFilter(lambda record: not getattr(record, "reported", False))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
-    logging.getLogger("image_factory").setLevel(level.upper())
+    logging.getLogger("image_factory").setLevel((level or ("info" if log_format == "json" else "warning")).upper())

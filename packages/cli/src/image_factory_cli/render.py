@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -69,6 +70,16 @@ def show_problems(problems: Iterable[ImageFactoryError]) -> None:
         click.echo(f"{click.style('error:', fg='red')} {problem}", err=True)
         if problem.hint:
             click.echo(f"hint: {problem.hint}", err=True)
+
+
+def report_problems(problems: Iterable[ImageFactoryError], *, op: str, is_quiet: bool) -> None:
+    """Show problems to a person, or log them where a program reads."""
+    if not is_quiet:
+        show_problems(problems)
+        return
+    log = logging.getLogger("image_factory")
+    for problem in problems:
+        log.error(str(problem), extra={"image": None, "op": op, "hint": problem.hint})
 
 
 def show_diff(changes: Iterable[FileChange]) -> None:

@@ -12,7 +12,7 @@ from image_factory.errors import UserError
 from image_factory.usecases.outcome import Outcome, exit_code
 from image_factory_cli.folder import folder_options
 from image_factory_cli.logs import LogFormat
-from image_factory_cli.render import outcome_to_json, show_diff, show_outcomes, show_problems, write_json
+from image_factory_cli.render import outcome_to_json, report_problems, show_diff, show_outcomes, write_json
 
 
 @click.command(epilog="Example: image-factory analyze --image backstage --tag 0.6.3 --digest sha256:…")
@@ -44,7 +44,7 @@ def command(
     git_branch: str | None,
     directory: Path | None,
     log_format: LogFormat,
-    log_level: str,
+    log_level: str | None,
     **rest: Any,
 ) -> int:
     """Find the base images of enrolled images in their Dockerfiles, and record them."""
@@ -74,7 +74,8 @@ def command(
             source_provider=source_provider or None,
         )
     with opened_folder(directory, git_repo, git_branch, log_format, log_level) as (bench, must_push):
-        return _run(bench, handover, must_push=must_push, **rest)
+        # With a program's log, nothing but its lines is said.
+        return _run(bench, handover, must_push=must_push, is_quiet=log_format == "json", **rest)
 
 
 def _run(
@@ -82,6 +83,7 @@ def _run(
     handover: Any,
     *,
     must_push: bool,
+    is_quiet: bool,
     push: bool,
     jobs: int,
     dry_run: bool,
@@ -93,7 +95,7 @@ def _run(
     from image_factory.usecases.commit import changed_names, write_and_commit
 
     analysis = analyze(bench, handover, jobs=jobs)
-    if dry_run and not as_json:
+    if dry_run and not as_json and not is_quiet:
         show_diff(analysis.changes)
     committed = None
     if not dry_run:
@@ -116,13 +118,13 @@ def _run(
                 "commit": committed.commit if committed else None,
             }
         )
-    else:
+    elif not is_quiet:
         show_outcomes(analysis.outcomes, verbose=verbose)
         if committed and committed.commit:
             click.echo(f"committed {committed.commit[:12]}{' and pushed' if committed.pushed else ''}")
         elif analysis.changes and committed:
             click.echo(f"no commit: {committed.reason}")
-    show_problems(analysis.problems)
+    report_problems(analysis.problems, op="analyze", is_quiet=is_quiet)
     return exit_code(analysis.outcomes) or (3 if analysis.problems else 0)
 
 

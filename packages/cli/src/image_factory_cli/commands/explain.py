@@ -15,7 +15,7 @@ from image_factory_cli.render import write_json
 @click.argument("image")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON: the sentences, and the data behind them.")
 @folder_options
-def command(image: str, as_json: bool, directory: Path | None, log_format: LogFormat, log_level: str) -> int:
+def command(image: str, as_json: bool, directory: Path | None, log_format: LogFormat, log_level: str | None) -> int:
     """Say what an image or base image is, what it waits for and why."""
     from image_factory.model.image_state import BaseState
     from image_factory.usecases import status as statuses

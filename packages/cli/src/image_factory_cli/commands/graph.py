@@ -22,7 +22,7 @@ from image_factory_cli.render import write_json
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @folder_options
-def command(shape: str, as_json: bool, directory: Path | None, log_format: LogFormat, log_level: str) -> int:
+def command(shape: str, as_json: bool, directory: Path | None, log_format: LogFormat, log_level: str | None) -> int:
     """Show which image is built on which; a cycle is an error that names its path."""
     from image_factory.usecases import graph as graphs
 

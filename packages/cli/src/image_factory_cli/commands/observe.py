@@ -12,7 +12,7 @@ from image_factory.errors import UserError
 from image_factory.usecases.outcome import exit_code
 from image_factory_cli.folder import folder_options
 from image_factory_cli.logs import LogFormat
-from image_factory_cli.render import outcome_to_json, show_diff, show_outcomes, show_problems, write_json
+from image_factory_cli.render import outcome_to_json, report_problems, show_diff, show_outcomes, write_json
 
 
 @click.command(epilog="Example: image-factory observe --base node-22-bookworm-slim")
@@ -36,7 +36,7 @@ def command(
     verbose: bool,
     directory: Path | None,
     log_format: LogFormat,
-    log_level: str,
+    log_level: str | None,
 ) -> int:
     """Ask registries what tags point at now, and record what moved."""
     from image_factory.usecases.commit import changed_names, write_and_commit
@@ -49,7 +49,8 @@ def command(
     bench: Any = open_workbench(directory, log_format, log_level)
     bench.images()  # an absent images.yaml is an error here too
     seen = record_observed(bench, names[0], digest) if digest is not None else observe(bench, names, jobs=jobs)
-    if dry_run and not as_json:
+    is_quiet = log_format == "json"  # with a program's log, nothing but its lines is said
+    if dry_run and not as_json and not is_quiet:
         show_diff(seen.changes)
     committed = None
     if not dry_run:
@@ -70,9 +71,9 @@ def command(
                 "commit": committed.commit if committed else None,
             }
         )
-    else:
+    elif not is_quiet:
         show_outcomes(seen.outcomes, verbose=verbose)
         if committed and committed.commit:
             click.echo(f"committed {committed.commit[:12]}{' and pushed' if committed.pushed else ''}")
-    show_problems(seen.problems)
+    report_problems(seen.problems, op="observe", is_quiet=is_quiet)
     return exit_code(seen.outcomes) or (3 if seen.problems else 0)

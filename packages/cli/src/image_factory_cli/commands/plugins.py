@@ -15,7 +15,7 @@ from image_factory_cli.render import show_table, write_json
 @click.argument("action", type=click.Choice(["list"]), default="list", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @folder_options
-def command(action: str, as_json: bool, directory: Path | None, log_format: LogFormat, log_level: str) -> int:
+def command(action: str, as_json: bool, directory: Path | None, log_format: LogFormat, log_level: str | None) -> int:
     """List the plugins that are loaded, the distribution each comes from, and what it registers.
 
     Works without an image-factory folder too. `disabledPlugins` in config.yaml leaves plugins out.

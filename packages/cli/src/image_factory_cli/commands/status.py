@@ -15,7 +15,9 @@ from image_factory_cli.render import error_to_json, show_problems, show_table, w
 @click.argument("image", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON: configuration and runtime together.")
 @folder_options
-def command(image: str | None, as_json: bool, directory: Path | None, log_format: LogFormat, log_level: str) -> int:
+def command(
+    image: str | None, as_json: bool, directory: Path | None, log_format: LogFormat, log_level: str | None
+) -> int:
     """Show what is known of every image, or of one."""
     from image_factory.model.image_state import BaseState
     from image_factory.usecases import status as statuses

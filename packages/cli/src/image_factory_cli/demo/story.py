@@ -97,7 +97,7 @@ class Story:
         self._step(("observe", "--push"), lambda _: self._observed())
         self._step(("status",), lambda _: self._standing())
         self._step(("graph",), lambda _: self._graphed())
-        self._step(("synth",), lambda out: _last(out))
+        self._step(("synth",), lambda out: _first(out))
         self.world.commit(self.world.platform, "Write the Kargo resources")
         with self.screen.step(None, "git log") as step:
             subjects = self.world.log(self.world.platform)

@@ -1,8 +1,21 @@
-"""Decide which digest of a base an image was last built with, as far as state tells. Pure."""
+"""Decide which bases are in an image, and which digest of each it was last built with. Pure."""
 
 from __future__ import annotations
 
 from image_factory.model.image_state import BaseState, ImageState
+
+
+def built_in(image: ImageState) -> tuple[str, ...]:
+    """Return the names of what the built target of `image` is made from, sorted.
+
+    A stage that the target does not reach is not built, so its base moving changes nothing; a record
+    without sites, from before they were kept, counts all that it names.
+    """
+    configuration = image.configuration
+    named = {*configuration.base_images, *configuration.secondary_images}
+    known = {site.name for site in configuration.references}
+    reached = {site.name for site in configuration.references if site.reachable}
+    return tuple(sorted(name for name in named if name in reached or name not in known))
 
 
 def absorbed_digest(image: ImageState, base: BaseState) -> str | None:

@@ -281,6 +281,6 @@ def _report(name: str, state: ImageState, discovery: Discovery | None, error: Im
     for warning in discovery.warnings if discovery else ():
         log.warning(warning, extra={"image": name, "op": "analyze"})
     if error is not None:
-        log.error(str(error), extra={"image": name, "op": "analyze", "hint": error.hint})
+        log.error(str(error), extra={"image": name, "op": "analyze", "hint": error.hint, "reported": True})
     else:
         log.info("analyzed", extra={"image": name, "op": "analyze", "bases": list(state.configuration.base_images)})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime, timedelta
 
+from image_factory.decide.absorption import built_in
 from image_factory.decide.eligibility import Reason
 from image_factory.model.duration import format_duration
 from image_factory.model.enrollment import Kind
@@ -46,6 +48,7 @@ def _explain_image(image: ImageStatus, now: datetime) -> list[str]:
     delay = format_duration(policy.rebuild_delay)
     lines.append(f"A change of a base is taken in after {delay} ({policy.delay_mode}: {mode}).")
     lines += [_explain_cause(cause, now) for cause in image.causes]
+    lines += [f"  {name}: the built target does not reach it." for name in _unreached(image)]
     lines.append(_verdict(image, now))
     return lines
 
@@ -61,9 +64,14 @@ def _explain_cause(cause: Cause, now: datetime) -> str:
     seen = f"first seen {instant(eligibility.seen_at)}"
     if eligibility.reason is Reason.COOLING_DOWN:
         assert eligibility.eligible_at is not None
-        wait = format_duration(eligibility.eligible_at - now)
+        wait = _wait(eligibility.eligible_at, now)
         return f"  {cause.base}: {move}, {seen}; eligible {instant(eligibility.eligible_at)}, in {wait}."
     return f"  {cause.base}: {move}, {seen}; eligible since {instant(eligibility.eligible_at)}."
+
+
+def _unreached(image: ImageStatus) -> list[str]:
+    configuration = image.state.configuration
+    return sorted({*configuration.base_images, *configuration.secondary_images} - set(built_in(image.state)))
 
 
 def _verdict(image: ImageStatus, now: datetime) -> str:
@@ -72,7 +80,7 @@ def _verdict(image: ImageStatus, now: datetime) -> str:
             return "It is up to date: nothing waits."
         case Reason.COOLING_DOWN:
             assert image.eligible_at is not None
-            wait = format_duration(max(image.eligible_at - now, timedelta()))
+            wait = _wait(image.eligible_at, now)
             return f"It would be rebuilt from {instant(image.eligible_at)} on, in {wait}: it is cooling down."
         case Reason.NEEDS_APPROVAL:
             return "A rebuild is due, and waits for a person: autoRebuild is false."
@@ -101,6 +109,12 @@ def _explain_base(base: BaseState, status: Status, now: datetime) -> list[str]:
             if cause.base == base.name and cause.eligibility.reason is not Reason.UP_TO_DATE:
                 lines.append(f"  {name}: {cause.eligibility.reason}, from {instant(cause.eligibility.eligible_at)} on.")
     return lines
+
+
+def _wait(until: datetime, now: datetime) -> str:
+    """Return the time left, to the minute, rounded up: nobody waits for seconds."""
+    minutes = max(0, math.ceil((until - now) / timedelta(minutes=1)))
+    return format_duration(timedelta(minutes=minutes))
 
 
 def _article(word: str) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
 
-from image_factory.decide.absorption import absorbed_digest
+from image_factory.decide.absorption import absorbed_digest, built_in
 from image_factory.decide.eligibility import decide_eligibility
 from image_factory.errors import ImageFactoryError, InvalidReference, NotFound, PluginError, RemoteNotFound
 from image_factory.model.enrollment import DelayMode, Enrollment, Kind, SelectionStrategy
@@ -261,15 +261,11 @@ def _recorded_base(
     base: BaseState, answer: Answer, images: Mapping[str, ImageState], now: datetime, *, source: str = "registry"
 ) -> tuple[BaseState, Outcome]:
     if isinstance(answer, ImageFactoryError):
-        log.error(str(answer), extra={"image": base.name, "op": "observe", "hint": answer.hint})
+        log.error(str(answer), extra={"image": base.name, "op": "observe", "hint": answer.hint, "reported": True})
         vanished = isinstance(answer, RemoteNotFound) and base.runtime.current_digest is not None
         problem = f"tag vanished: {answer}" if vanished else base.runtime.problem
         return record_problem(base, problem, at=now), Failed(base.name, answer)
-    dependents = [
-        image
-        for image in images.values()
-        if base.name in (*image.configuration.base_images, *image.configuration.secondary_images)
-    ]
+    dependents = [image for image in images.values() if base.name in built_in(image)]
     holding = {absorbed_digest(image, base) for image in dependents}
     pending = {
         update.new_digest
@@ -321,7 +317,7 @@ def _with_eligibility(base: BaseState, dependents: Iterable[ImageState], now: da
 
 def _recorded_image(image: ImageState, answer: Answer, now: datetime) -> tuple[ImageState, Outcome]:
     if isinstance(answer, ImageFactoryError):
-        log.error(str(answer), extra={"image": image.name, "op": "observe", "hint": answer.hint})
+        log.error(str(answer), extra={"image": image.name, "op": "observe", "hint": answer.hint, "reported": True})
         return image, Failed(image.name, answer)
     changed = record_digest(image, answer.digest, at=now, metadata=answer.metadata)
     if changed.runtime.current_version != answer.tag:

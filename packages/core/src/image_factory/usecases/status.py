@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from image_factory.decide.absorption import absorbed_digest
+from image_factory.decide.absorption import absorbed_digest, built_in
 from image_factory.decide.eligibility import Eligibility, Reason, decide_eligibility
 from image_factory.errors import ImageFactoryError, NotFound
 from image_factory.model.enrollment import Kind
@@ -86,7 +86,7 @@ def image_status(image: ImageState, bases: Mapping[str, BaseState], now: datetim
         return ImageStatus(image, ())
     policy = image.configuration.enrollment
     causes = []
-    for name in sorted({*image.configuration.base_images, *image.configuration.secondary_images}):
+    for name in built_in(image):
         base = bases.get(name)
         if base is None:
             continue
