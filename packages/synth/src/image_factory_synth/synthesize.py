@@ -15,14 +15,14 @@ from image_factory.state.layout import OUTPUT_FILE
 from image_factory.usecases.outcome import Failed, Skipped
 from image_factory_synth.charts import Chart, plan_charts
 from image_factory_synth.data import merge
-from image_factory_synth.fields import Document
+from image_factory_synth.kargo import Cdk8s
 from image_factory_synth.rendered import load_rendered, replace_file, save_rendered
 from image_factory_synth.schedule import PUBLIC_BUDGETS, Traffic, traffic
 from image_factory_synth.versions import KargoVersion
 from image_factory_synth.warehouses import Note
 
 HEADER = "# Written by image-factory synth from images.yaml and state/. The next run undoes what is changed here.\n"
-Render = Callable[[Sequence[Document]], list[str]]
+Render = Callable[[Sequence[Chart]], list[str]]
 _BREAK = "---\n"
 
 
@@ -75,7 +75,7 @@ def synthesize(
     Args:
         kargo_version: such as `1.11`; the settings' where it is None.
         dry_run: whether to write nothing.
-        render: turns documents into YAML; cdk8s where it is None, started only if there is work for it.
+        render: turns charts into YAML; cdk8s where it is None, started only if there is work for it.
         budgets: requests a day by registry, before the settings' own.
 
     Raises:
@@ -87,15 +87,20 @@ def synthesize(
     """
     version = KargoVersion.parse(kargo_version or settings.kargo.version)
     enrolled = _read_images(root / settings.images_file)
-    store = Store(root, settings)
-    images, bases = store.images(), store.bases()
-    inventory = merge(
-        (entry.enrollment for entry in enrolled.enrollments), images.records.values(), bases.records.values()
-    )
-    plan = plan_charts(inventory, settings.kargo, version)
+    kept = load_rendered(root)
+    with Cdk8s() as cdk8s:
+        if render is None and not kept:
+            # There will be work for it, and it takes as long to start as reading the state takes.
+            cdk8s.start()
+        store = Store(root, settings)
+        images, bases = store.images(), store.bases()
+        inventory = merge(
+            (entry.enrollment for entry in enrolled.enrollments), images.records.values(), bases.records.values()
+        )
+        plan = plan_charts(inventory, settings.kargo, version)
+        new, rendered = _render(root, plan.charts, kept, render or cdk8s.render, keep=not dry_run)
     output = root / settings.dist_dir / OUTPUT_FILE
     old = _read(output)
-    new, rendered = _render(root, plan.charts, render, keep=not dry_run)
     if new != old and not dry_run:
         replace_file(output, new)
     before, after = _resources(old or ""), _resources(new)
@@ -144,25 +149,18 @@ def _budgets(settings: Settings) -> dict[str, int]:
     return {host: of.requests_per_day for host, of in settings.registries.items() if of.requests_per_day is not None}
 
 
-def _render(root: Path, charts: Sequence[Chart], render: Render | None, *, keep: bool) -> tuple[str, int]:
+def _render(
+    root: Path, charts: Sequence[Chart], kept: dict[str, str], render: Render, *, keep: bool
+) -> tuple[str, int]:
     """Return the whole text, and how many charts were not among those kept."""
-    kept = load_rendered(root)
     digests = [chart.digest for chart in charts]
     missing = [(chart, digest) for chart, digest in zip(charts, digests, strict=True) if digest not in kept]
     if missing:
-        texts = iter((render or _through_cdk8s)([document for chart, _ in missing for document in chart.documents]))
-        for chart, digest in missing:
-            kept[digest] = _BREAK.join(next(texts) for _ in chart.documents)
+        texts = render([chart for chart, _ in missing])
+        kept.update(zip((digest for _, digest in missing), texts, strict=True))
     if keep and (missing or len(kept) > len(set(digests))):
         save_rendered(root, {digest: kept[digest] for digest in digests})
     return HEADER + _BREAK.join(kept[digest] for digest in digests), len(missing)
-
-
-def _through_cdk8s(documents: Sequence[Document]) -> list[str]:
-    from image_factory_synth.kargo import render
-    from image_factory_synth.node import find_node
-
-    return render(documents, find_node())
 
 
 def _resources(text: str) -> dict[str, str]:

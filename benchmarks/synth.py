@@ -1,0 +1,130 @@
+"""How long `image-factory synth` takes beside one cdk8s ApiObject with a JSON patch for each resource.
+
+The yardstick is handed its resources ready-made as JSON; ours begins at images.yaml and state files,
+and is measured from nothing kept, with one image changed, and with nothing changed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from benchmarks.harness import Figure, Job, Room, Skipped, growth, program
+
+SIZES = (1_000, 10_000)
+_ONE_BASE_IN = 5
+"""Images, per base image that they share."""
+_AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+PEER = """
+import json, sys
+import cdk8s
+app = cdk8s.App()
+chart = cdk8s.Chart(app, "chart")
+for number, resource in enumerate(json.load(open(sys.argv[1]))):
+    made = cdk8s.ApiObject(chart, str(number), api_version=resource["apiVersion"], kind=resource["kind"],
+                           metadata=resource["metadata"])
+    if "spec" in resource:
+        made.add_json_patch(cdk8s.JsonPatch.add("/spec", resource["spec"]))
+open(sys.argv[2], "w").write(app.synth_yaml())
+"""
+
+
+def run(room: Room) -> Iterator[Figure]:
+    """Yield, for each size: all rendered, nothing changed; then how both grow."""
+    try:
+        from image_factory_synth.node import find_node
+    except ModuleNotFoundError as missing:
+        raise Skipped(f"image-factory-synth is not installed ({missing})") from missing
+    node = str(find_node())
+    first: dict[str, Figure] = {}
+    for size in room.sizes:
+        folder = room.folder / str(size)
+        _fill(folder, size)
+        resources = room.folder / f"{size}.json"
+        peer = Job(
+            [sys.executable, "-c", PEER, str(resources), str(room.folder / "peer.yaml")],
+            env={"JSII_NODE": node, "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1"},
+        )
+        synth = program("synth", "--image-factory-dir", str(folder))
+        _ready_made(synth, folder, resources)
+        cold = Job(synth, prepare=lambda folder=folder: _forget(folder))  # type: ignore[misc]
+        warm = Job(synth, env={"JSII_NODE": "/nonexistent/node", "PATH": "/nonexistent"})
+        figures = {
+            "synth": room.compare("synth, nothing kept", size, ours=cold, yardstick=peer, limit=0.5),
+            "unchanged": room.compare("synth, nothing changed, no Node", size, ours=warm, yardstick=peer, limit=0.1),
+        }
+        for name, figure in figures.items():
+            yield figure
+            if name in first:
+                yield growth(f"{figure.name}, growth", first[name], figure)
+            first.setdefault(name, figure)
+
+
+def _forget(folder: Path) -> None:
+    for kept in ("dist", ".image-factory-cache"):
+        shutil.rmtree(folder / kept, ignore_errors=True)
+
+
+def _ready_made(synth: list[str], folder: Path, resources: Path) -> None:
+    """Write what `synth` makes of the folder as JSON, for the yardstick, and let the folder's files settle."""
+    import subprocess
+
+    import yaml
+
+    subprocess.run(synth, check=True, stdout=subprocess.DEVNULL)
+    text = (folder / "dist" / "image-factory.k8s.yaml").read_bytes()
+    resources.write_text(json.dumps(list(yaml.load_all(text, yaml.CSafeLoader))))
+
+
+def _fill(folder: Path, size: int) -> None:
+    """Make an image-factory folder of `size` enrolled images with state, and a base for every fifth."""
+    from image_factory.decide.discovery import base_configuration
+    from image_factory.model.enrollment import Enrollment
+    from image_factory.model.image_state import (
+        BaseHistory,
+        BaseState,
+        ImageConfiguration,
+        ImageHistory,
+        ImageRuntime,
+        ImageState,
+    )
+    from image_factory.oci.reference import Reference
+    from image_factory.state.codec import dump
+
+    lines = []
+    for part in ("images", "base-images"):
+        (folder / "state" / part).mkdir(parents=True)
+    bases = [f"base-{number}" for number in range(size // _ONE_BASE_IN)]
+    for number, base in enumerate(bases):
+        state = BaseState(
+            configuration=base_configuration(base, Reference.parse(f"docker.io/library/{base}:3.{number % 20}-slim")),
+            history=BaseHistory(first_discovered=_AT + timedelta(seconds=number)),
+        )
+        (folder / "state" / "base-images" / f"{base}.yaml").write_text(dump(state))
+    for number in range(size):
+        name = f"image-{number}"
+        entry: dict[str, object] = {"name": name, "registry": "ghcr.io", "repository": f"acme/{name}"}
+        if number % 5:
+            entry["source"] = {"repo": f"acme/{name}", "dockerfile": f"apps/{name}/Dockerfile"}
+        else:
+            entry["tag"] = "16-alpine"
+        # JSON is YAML; one entry a line keeps the file as long as people's are in characters, not in lines.
+        lines.append("- " + "\n  ".join(f"{key}: {json.dumps(value)}" for key, value in entry.items()))
+        state_of = ImageState(
+            configuration=ImageConfiguration(
+                name=name, enrollment=Enrollment.model_validate(entry), base_images=(bases[number % len(bases)],)
+            ),
+            runtime=ImageRuntime(current_version=f"1.{number % 30}.0", last_built=_AT),
+            history=ImageHistory(enrolled_at=_AT + timedelta(seconds=number)),
+        )
+        (folder / "state" / "images" / f"{name}.yaml").write_text(dump(state_of))
+    (folder / "images.yaml").write_text("\n".join(lines) + "\n")
+    # Older than any run, as files of a checkout are; what was changed a moment ago is read again to be sure.
+    for file in folder.rglob("*.yaml"):
+        os.utime(file, (0, _AT.timestamp()))
