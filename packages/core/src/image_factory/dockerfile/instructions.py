@@ -16,6 +16,7 @@ from image_factory.dockerfile.lines import Instruction, Lines
 from image_factory.dockerfile.mounts import read_mount
 from image_factory.dockerfile.reading import Category, Diagnostic, Role, Span
 from image_factory.dockerfile.text import SPACES, Refusal, shown
+from image_factory.dockerfile.words import Budget, expand
 
 _WORD = re.compile(r"[^\t\v\f\r ]+")
 _WORDS = {
@@ -26,6 +27,8 @@ _WORDS = {
     )
     for escape in "\\`"
 }
+SCRATCH = "scratch"
+"""The image that is none."""
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9-_.]*\Z")
 
 # Placeholders of template languages and of tools that fill them in before the build.
@@ -140,8 +143,8 @@ class Outline:
             raise Refusal(f"{keyword.upper()} stands before the first FROM")
         if keyword == "onbuild":
             self._onbuild(instruction, start)
-        elif flags:
-            self._sources(keyword, check_flags(flags, _KEYWORDS[keyword]), instruction)
+        elif flags and keyword in ("copy", "run"):
+            self._sources(flags, _KEYWORDS[keyword], instruction)
 
     # --- FROM and ARG ----------------------------------------------------------------------------
 
@@ -190,27 +193,45 @@ class Outline:
     # --- COPY, RUN and ONBUILD -------------------------------------------------------------------
 
     def _sources(
-        self, keyword: str, flags: list[tuple[str, str, Flag]], instruction: Instruction, *, triggered: bool = False
+        self, flags: list[Flag], known: dict[str, str], instruction: Instruction, *, triggered: bool = False
     ) -> None:
         stage = len(self.stages) - 1
-        for name, value, flag in flags:
+        for name, value, flag in check_flags(flags, known):
             source: Source | None = None
             if name == "from" and value:
                 span = instruction.span(*flag.span(len("--from="), len(flag.word)))
-                source = Source(Role.COPY, value, instruction, span, stage)
+                source = Source(Role.COPY, value, instruction, span, stage, self._unreadable_path(instruction))
             elif name == "mount":
                 mount = read_mount(value)
-                if mount.source:
-                    offset = len("--mount=")
-                    where = None
-                    if mount.span is not None:
-                        where = instruction.span(*flag.span(offset + mount.span[0], offset + mount.span[1]))
-                    source = Source(Role.MOUNT, mount.source, instruction, where, stage, mount.refusal)
+                offset = len("--mount=")
+                where = None
+                if mount.span is not None:
+                    where = instruction.span(*flag.span(offset + mount.span[0], offset + mount.span[1]))
+                # BuildKit takes a mount without a from as one from scratch, even where a stage has that name.
+                source = Source(Role.MOUNT, mount.source or SCRATCH, instruction, where, stage, mount.refusal)
             elif name in _RUN_VALUES and value not in _RUN_VALUES[name]:
                 raise Refusal(f"--{name} cannot be {shown(value)}")
             if source is not None:
                 source.triggered = triggered
                 self.sources.append(source)
+
+    def _unreadable_path(self, instruction: Instruction) -> str | None:
+        """Return why BuildKit cannot expand a path of a COPY, whatever its variables are, or None."""
+        text = instruction.text
+        if not any(char in text for char in ("$", "'", '"', self.escape)):
+            return None
+        start = instruction.rest
+        if instruction.keyword == "onbuild":
+            found = _WORD.match(text, read_flags(text, start, self.escape)[1])
+            start = start if found is None else found.end()
+        start = read_flags(text, start, self.escape)[1]
+        for word in exec_form(text[start:]) or _WORD.findall(text, start):
+            try:
+                expand(word, {}, self.escape, Budget())
+            except Refusal as error:
+                if error.category is Category.SYNTAX:
+                    return error.message
+        return None
 
     def _onbuild(self, instruction: Instruction, start: int) -> None:
         text = instruction.text
@@ -227,14 +248,14 @@ class Outline:
         if keyword == "arg":
             return
         self._check(keyword, text, begin, flags, instruction)
-        if flags:
-            self._sources(keyword, check_flags(flags, _KEYWORDS[keyword]), instruction, triggered=True)
+        if flags and keyword in ("copy", "run"):
+            self._sources(flags, _KEYWORDS[keyword], instruction, triggered=True)
 
     # --- what BuildKit refuses -------------------------------------------------------------------
 
     def _check(self, keyword: str, text: str, start: int, flags: list[Flag], instruction: Instruction) -> None:
         """Raise a Refusal where BuildKit would refuse the arguments of an instruction."""
-        if flags and keyword != "stopsignal":
+        if flags and keyword not in ("copy", "run", "stopsignal", "healthcheck"):
             check_flags(flags, _KEYWORDS[keyword])
         if keyword == "run" or keyword in ("cmd", "entrypoint"):
             if text.startswith("[", start):
@@ -252,7 +273,7 @@ class Outline:
             if not exec_form(text[start:]):
                 raise Refusal("SHELL takes a JSON array of strings")
         elif keyword == "healthcheck":
-            self._check_healthcheck(text, start)
+            self._check_healthcheck(text, start, flags)
 
     def _check_paths(self, keyword: str, text: str, start: int) -> None:
         paths = exec_form(text[start:]) if text.startswith("[", start) else None
@@ -290,10 +311,13 @@ class Outline:
             if word[0] == "=":
                 raise Refusal(f"{keyword.upper()} without a name in {shown(word)}")
 
-    def _check_healthcheck(self, text: str, start: int) -> None:
-        kind, _, command = text[start:].partition(" ")
-        kind = kind.split("\t")[0].upper()
-        command = text[start + len(kind) :].strip(SPACES)
+    def _check_healthcheck(self, text: str, start: int, flags: list[Flag]) -> None:
+        found = _WORD.match(text, start)
+        end = start if found is None else found.end()
+        kind = text[start:end].upper()
+        command = text[end:].lstrip(SPACES)
+        if kind != "NONE":
+            check_flags(flags, _HEALTHCHECK_FLAGS)
         if kind not in ("NONE", "CMD"):
             raise Refusal(f"HEALTHCHECK takes CMD or NONE, not {shown(kind)}")
         if (kind == "NONE") == bool(command):

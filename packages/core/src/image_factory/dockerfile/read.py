@@ -19,7 +19,7 @@ from image_factory.dockerfile.reading import (
     Stage,
 )
 from image_factory.dockerfile.stages import Contexts, Pull, Resolution
-from image_factory.dockerfile.text import MAX_FILE, SPACES, decode, shown
+from image_factory.dockerfile.text import MAX_FILE, SPACES, decode
 from image_factory.errors import InvalidReference
 from image_factory.oci.platform import DEFAULT_PLATFORM, Platform
 from image_factory.oci.reference import Reference
@@ -134,6 +134,6 @@ def _frontend(
         category = Category.EXPANSION_NOT_ALLOWED if "$" in written else Category.INVALID_REFERENCE
         if is_template(written if directive is None else directive.value):
             category = Category.TEMPLATE
-        diagnostics.append(Diagnostic(category, line, f"the frontend: {error.message} {shown(written)}".strip()))
+        diagnostics.append(Diagnostic(category, line, f"the frontend is {error.message}"))
         return None
     return ImageReference(written, reference, Role.FRONTEND, line, line, None, True, (BUILD_PLATFORM,), span)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 
 from image_factory.dockerfile.arguments import Variables, automatic_arguments, read_platform
-from image_factory.dockerfile.instructions import Outline, Source, StageHead, is_template
+from image_factory.dockerfile.instructions import SCRATCH, Outline, Source, StageHead, is_template
 from image_factory.dockerfile.lines import Instruction
 from image_factory.dockerfile.reading import BuildOptions, Category, Diagnostic, Role, Span
 from image_factory.dockerfile.text import Refusal, shown
@@ -18,7 +18,6 @@ from image_factory.errors import InvalidReference
 from image_factory.oci.platform import Platform
 from image_factory.oci.reference import DEFAULT_TAG, Reference
 
-SCRATCH = "scratch"
 _INDEX = re.compile(r"[+-]?[0-9]{1,18}\Z", re.ASCII)
 _IMAGE_CONTEXT = "docker-image:"
 
@@ -221,15 +220,25 @@ class Resolution:
         count = len(self.parents)
         needs: dict[int, list[int]] = {}
         pulls: list[tuple[Source, Pull]] = []
+        images: list[Pull | None] = []
+        again: list[tuple[int, Pull]] = []
         late: list[tuple[int, int, Source]] = []
         children = self._children()
         for source in self._outline.sources:
             users = children.get(source.stage, ()) if source.triggered else (source.stage,)
-            stage = self._source_stage(source)
+            stage = self._source_stage(source, len(images))
             if stage is None:
-                pull = self._source_image(source)
+                pull = None if source.word == SCRATCH else self._source_image(source)
                 if pull is not None:
                     pulls.append((source, pull))
+                if not source.triggered:
+                    images.append(pull)
+                continue
+            if stage >= count:
+                # BuildKit numbers the images of COPY and mounts after the stages, so an index can mean one.
+                pull = images[stage - count]
+                if pull is not None:
+                    again += [(user, pull) for user in users]
                 continue
             for user in users:
                 if 0 <= stage < user:
@@ -252,6 +261,8 @@ class Resolution:
             pull.reachable = any(reached[user] for user in users)
             if source.refusal is None:
                 self.pulls.append(pull)
+        for user, pull in again:
+            pull.reachable = pull.reachable or reached[user]
         for source in self._outline.sources:
             # What BuildKit checks while it builds a stage, it does not check in one that it does not build.
             if source.refusal is not None:
@@ -270,8 +281,8 @@ class Resolution:
                     children.setdefault(parent, []).append(index)
         return children
 
-    def _source_stage(self, source: Source) -> int | None:
-        """Return the index of the stage that a source is, -1 for nothing to pull, None for an image."""
+    def _source_stage(self, source: Source, images: int) -> int | None:
+        """Return the index of the stage or earlier image that a source is, None for a new image, -1 for a bad one."""
         word = source.word
         if source.role is Role.COPY:
             if is_template(word):
@@ -289,14 +300,11 @@ class Resolution:
                 return -1
             if _INDEX.match(word):
                 index = int(word)
-                if 0 <= index < len(self.parents):
+                if 0 <= index < len(self.parents) + images:
                     return index
                 self._refuse(source.instruction.line, f"no stage has the index {word}")
                 return -1
-        stage = self._names.get(word.lower())
-        if stage is None and word == SCRATCH:
-            return -1
-        return stage
+        return self._names.get(word.lower())
 
     def _varies(self, word: str) -> bool:
         try:
@@ -325,14 +333,15 @@ class Resolution:
         edges = {user: list(stages) for user, stages in needs.items()}
         for user, stage, _ in late:
             edges.setdefault(user, []).append(stage)
-        circle = _circles(len(self.parents), edges, self.parents)
+        # FROM is no part of BuildKit's circles: only what is taken by COPY and mounts.
+        circle = _circles(len(self.parents), edges)
         for user, stage, source in late:
             if reached[user] or circle[user] == circle[stage]:
                 message = f"{shown(source.word)} is not built before the stage that takes from it"
                 self._refuse(source.instruction.line, message)
 
 
-def _circles(count: int, edges: Mapping[int, list[int]], parents: list[int | None]) -> list[int]:
+def _circles(count: int, edges: Mapping[int, list[int]]) -> list[int]:
     """Return for each stage the number of its strongly connected component (Tarjan, without recursion)."""
     order: dict[int, int] = {}
     low = [0] * count
@@ -347,8 +356,7 @@ def _circles(count: int, edges: Mapping[int, list[int]], parents: list[int | Non
             if step == 0:
                 order[node] = low[node] = len(order)
                 stack.append(node)
-            parent = parents[node]
-            following = edges.get(node, []) if parent is None else [parent, *edges.get(node, [])]
+            following = edges.get(node, [])
             if step:
                 low[node] = min(low[node], low[following[step - 1]])
             while step < len(following):
