@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from image_factory_ghcr import Ghcr
-
 from image_factory.model.settings import RegistrySettings, Settings
 from image_factory.ports import Registry
 from image_factory.testing.registry_contract import Bench, RegistryContract
 from image_factory.testing.registry_server import RegistryServer
+from image_factory_ghcr import Ghcr
 
 
 class TestGhcr(RegistryContract):
