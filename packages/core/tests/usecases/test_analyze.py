@@ -1,0 +1,349 @@
+"""Analysis on a real git repository: what it learns, what it keeps, and that a bad image stops no other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from image_factory.errors import Conflict, NotFound
+from image_factory.usecases.analyze import Analysis, Handover, analyze
+from image_factory.usecases.outcome import Done, Failed, Skipped, exit_code
+
+if TYPE_CHECKING:
+    from .conftest import World
+else:
+    World = Any
+
+
+def run(world: World, handover: Handover | None = None) -> Analysis:
+    bench = world.bench()
+    analysis = analyze(bench, handover)
+    bench.store.apply(analysis.changes)
+    analysis.remember()
+    return analysis
+
+
+def image(world: World, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(world.state(f"images/{name}.yaml"))
+    return found
+
+
+def test_bases_of_all_from_lines_are_found_and_get_files(world: World) -> None:
+    world.service("web", "FROM node:22 AS build\nFROM nginx:1.27\nCOPY --from=build /a /a\n")
+    world.enroll("web")
+
+    analysis = run(world)
+
+    assert analysis.outcomes == (Done("web", ("enrolled as managed", "built on nginx-1-27", "built on node-22")),)
+    assert image(world, "web")["baseImages"] == ["nginx-1-27", "node-22"]
+    assert yaml.safe_load(world.state("base-images/node-22.yaml"))["allowTags"] == "^22$"
+
+
+def test_a_second_run_changes_no_byte_and_reads_no_dockerfile(world: World) -> None:
+    world.service("web", "FROM node:22\n")
+    world.enroll("web")
+    run(world)
+    world.later(days=3)
+
+    analysis = run(world)
+
+    assert analysis.changes == ()
+    assert analysis.outcomes == (Skipped("web", "nothing new"),)
+
+
+@pytest.mark.parametrize("change", ["enrollment", "dockerfile", "state", "setting"])
+def test_whatever_changes_makes_the_next_run_look_again(world: World, change: str) -> None:
+    world.service("web", "FROM node:22\n")
+    world.enroll("web")
+    run(world)
+
+    if change == "enrollment":
+        world.enroll(world.managed("web", rebuildDelay="3d"))
+    elif change == "dockerfile":
+        world.service("web", "FROM node:24\n")
+    elif change == "state":
+        (world.root / "state/base-images/node-22.yaml").unlink()
+    else:
+        bench = world.bench()
+        settings = bench.settings.model_copy(update={"state_dir": "other"})
+        from dataclasses import replace
+
+        from image_factory.shell.store import Store
+
+        other = replace(bench, settings=settings, store=Store(world.root, settings))
+        assert [change.path.parts[0] for change in analyze(other).changes] == ["other", "other"]
+        return
+
+    assert len(run(world).changes) >= 1
+
+
+def test_a_changed_from_line_drops_the_old_base_into_the_archive_and_gains_the_new(world: World) -> None:
+    world.service("web", "FROM node:22\n")
+    world.enroll("web")
+    run(world)
+    before = world.state("base-images/node-22.yaml")
+    world.service("web", "FROM node:24\n")
+    world.later(days=1)
+
+    analysis = run(world)
+
+    assert analysis.outcomes == (Done("web", ("built on node-24", "no longer built on node-22")),)
+    assert not (world.root / "state/base-images/node-22.yaml").exists()
+    archived = world.state("_archive/base-images/node-22/2026-03-02T120000Z.yaml")
+    assert archived.startswith(before.rstrip())
+    assert yaml.safe_load(archived)["archive"] == {
+        "archivedAt": "2026-03-02T12:00:00Z",
+        "reason": "no image is built on it any more",
+    }
+
+
+def test_a_base_that_another_image_uses_stays(world: World) -> None:
+    world.service("web", "FROM node:22\n")
+    world.service("api", "FROM node:22\n")
+    world.enroll("web", "api")
+    run(world)
+    world.service("web", "FROM node:24\n")
+
+    run(world)
+
+    assert (world.root / "state/base-images/node-22.yaml").exists()
+
+
+def test_a_missing_dockerfile_fails_its_image_and_keeps_what_was_known(world: World) -> None:
+    world.service("web", "FROM node:22\n")
+    world.service("api", "FROM python:3.12\n")
+    world.enroll("web", "api")
+    run(world)
+    world.enroll(world.managed("web", source={"dockerfile": "gone/Dockerfile"}), "api")
+
+    analysis = run(world)
+
+    assert exit_code(analysis.outcomes) == 3
+    assert [type(outcome) for outcome in analysis.outcomes] == [Skipped, Failed]
+    assert image(world, "web")["discoveryStatus"] == "failed"
+    assert "gone/Dockerfile" in image(world, "web")["discoveryError"]
+    assert image(world, "web")["baseImages"] == ["node-22"]
+
+
+def test_an_argument_without_a_value_fails_with_its_line_and_is_no_image(world: World) -> None:
+    world.service("web", "ARG V\nFROM node:${V}\n")
+    world.enroll("web")
+
+    analysis = run(world)
+
+    assert exit_code(analysis.outcomes) != 0
+    assert "web/Dockerfile:2: unresolved-arg" in image(world, "web")["discoveryError"]
+    assert image(world, "web")["baseImages"] == []
+
+
+def test_a_build_argument_of_the_enrollment_resolves_it(world: World) -> None:
+    world.service("web", "ARG V\nFROM node:${V}\n")
+    world.enroll(world.managed("web", source={"buildArgs": {"V": "22"}}))
+
+    run(world)
+
+    assert image(world, "web")["baseImages"] == ["node-22"]
+
+
+def test_a_repository_that_does_not_answer_leaves_a_new_image_pending(world: World) -> None:
+    world.enroll(world.managed("web", source={"repo": "http://127.0.0.1:9/services.git"}))
+
+    analysis = run(world)
+
+    assert isinstance(analysis.outcomes[0], Failed)
+    assert image(world, "web")["discoveryStatus"] == "pending"
+
+
+def test_a_repository_that_does_not_answer_leaves_a_known_image_as_it_is(world: World) -> None:
+    world.service("web", "FROM node:22\n")
+    world.enroll("web")
+    run(world)
+    state = image(world, "web")
+    entry = world.managed("web", source={"repo": "http://127.0.0.1:9/services.git"})
+    world.enroll(entry)
+
+    run(world)
+
+    state["enrollment"]["source"]["repo"] = entry["source"]["repo"]
+    assert {**image(world, "web"), "lastDiscovery": None} == {**state, "lastDiscovery": None}
+
+
+def test_an_external_image_carries_what_to_watch(world: World) -> None:
+    world.enroll({"name": "postgres", "repository": "postgres", "allowTags": "^16-alpine$"})
+
+    run(world)
+
+    state = image(world, "postgres")
+    assert (state["discoveryStatus"], state["allowTags"], state["repoURL"]) == (
+        "external",
+        "^16-alpine$",
+        "docker.io/library/postgres",
+    )
+
+
+def test_a_managed_image_carries_nothing_to_watch(world: World) -> None:
+    world.service("web", "FROM node:22\n")
+    world.enroll(world.managed("web", allowTags="^1$"))
+
+    run(world)
+
+    assert not {"repoURL", "allowTags", "imageSelectionStrategy"} & set(image(world, "web"))
+
+
+def test_an_image_from_scratch_has_no_bases_and_succeeds(world: World) -> None:
+    world.service("web", "FROM scratch\nCOPY a /a\n")
+    world.enroll("web")
+
+    run(world)
+
+    assert (image(world, "web")["baseImages"], image(world, "web")["discoveryStatus"]) == ([], "success")
+
+
+def test_a_handover_records_version_digest_and_time_once(world: World) -> None:
+    world.service("web", "FROM node:22\n")
+    world.enroll("web")
+    handover = Handover("web", tag="0.6.3", digest="sha256:abc123")
+
+    run(world, handover)
+    world.later(hours=1)
+    again = run(world, handover)
+
+    state = image(world, "web")
+    assert (state["currentVersion"], state["currentDigest"]) == ("0.6.3", "sha256:abc123")
+    assert state["lastBuilt"] == "2026-03-01T12:00:00Z"
+    assert again.changes == ()
+
+
+def test_a_handover_may_name_another_dockerfile(world: World) -> None:
+    world.service("web", "FROM node:22\n")
+    world.service("other", "FROM python:3.12\n")
+    world.enroll("web")
+
+    run(world, Handover("web", dockerfile="other/Dockerfile"))
+
+    assert image(world, "web")["baseImages"] == ["python-3-12"]
+
+
+def test_a_handover_for_an_image_that_is_not_enrolled_is_an_error(world: World) -> None:
+    world.enroll()
+
+    with pytest.raises(NotFound, match=r"no image 'web' in .*images\.yaml"):
+        run(world, Handover("web"))
+
+
+def test_a_dockerfile_for_an_external_image_is_an_error(world: World) -> None:
+    world.enroll({"name": "postgres", "repository": "postgres", "tag": "16"})
+
+    with pytest.raises(Conflict, match="is external"):
+        run(world, Handover("postgres", dockerfile="Dockerfile"))
+
+
+def test_a_managed_image_on_a_managed_image_gets_no_base_file(world: World) -> None:
+    world.service("platform", "FROM node:22\n")
+    world.service("web", "FROM ghcr.io/acme/platform:1.2\n")
+    world.enroll("platform", "web")
+
+    run(world)
+
+    assert image(world, "web")["baseImages"] == ["platform"]
+    assert sorted(path.name for path in (world.root / "state/base-images").iterdir()) == ["node-22.yaml"]
+
+
+def test_a_broken_state_file_is_set_aside_and_rebuilt_and_the_others_are_done(world: World) -> None:
+    world.service("web", "FROM node:22\n")
+    world.service("api", "FROM python:3.12\n")
+    world.enroll("web", "api")
+    run(world)
+    (world.root / "state/images/web.yaml").write_text("name: [broken\n")
+
+    analysis = run(world)
+
+    assert len(analysis.problems) == 1
+    assert image(world, "web")["baseImages"] == ["node-22"]
+    assert world.state("images/web.yaml.corrupt") == "name: [broken\n"
+    assert (world.root / "state/base-images/node-22.yaml").exists()
+
+
+def test_bad_entries_are_problems_beside_the_good_ones(world: World) -> None:
+    world.service("web", "FROM node:22\n")
+    world.enroll(
+        "web",
+        {
+            "name": "bad",
+            "registry": "ghcr.io",
+            "repository": "acme/bad",
+            "source": {"repo": "a/b"},
+            "rebuildDelay": "7x",
+        },
+    )
+
+    analysis = run(world)
+
+    assert [str(outcome.item) for outcome in analysis.outcomes] == ["web"]
+    assert len(analysis.problems) == 1
+    assert "7x" in str(analysis.problems[0])
+
+
+def test_an_unknown_provider_fails_its_image_with_what_to_install(world: World) -> None:
+    world.enroll(world.managed("web", source={"provider": "gitlab", "repo": "acme/web"}))
+
+    (outcome,) = run(world).outcomes
+
+    assert isinstance(outcome, Failed)
+    assert outcome.error.hint == "pip install 'image-factory[gitlab]'"
+
+
+def test_a_plugin_that_raises_fails_its_own_images_and_is_named(world: World) -> None:
+    from image_factory.hookspecs import hookimpl
+
+    class Broken:
+        name = "broken"
+
+        def clone_url(self, repository: object) -> str:
+            raise RuntimeError("boom")
+
+        claims = credentials = revision = references = read = files = open_change_request = web_url = clone_url
+
+    class Plugin:
+        @hookimpl
+        def register_sources(self, register: Any) -> None:
+            register(Broken())
+
+    world.plugins = {"broken": Plugin()}
+    world.service("web", "FROM node:22\n")
+    world.enroll("web", world.managed("bad", source={"provider": "broken", "repo": "acme/bad"}))
+
+    bad, web = run(world).outcomes
+
+    assert isinstance(bad, Failed)
+    assert "plugin 'broken' failed" in str(bad.error)
+    assert isinstance(web, Done)
+
+
+def test_what_lies_in_the_work_tree_is_read_where_the_folder_is_in_the_source_repository(world: World) -> None:
+    from .conftest import git
+
+    git(world.checkout, "remote", "add", "origin", "https://github.example/acme/mono.git")
+    (world.checkout / "Dockerfile").write_text("FROM alpine:3.20\n")
+    entry = world.managed("web", source={"repo": "https://github.example/acme/mono", "dockerfile": "Dockerfile"})
+    world.enroll(entry)
+
+    run(world)
+
+    assert image(world, "web")["baseImages"] == ["alpine-3-20"]
+
+
+def test_a_link_out_of_the_work_tree_is_refused(world: World) -> None:
+    from .conftest import git
+
+    git(world.checkout, "remote", "add", "origin", "https://github.example/acme/mono.git")
+    (world.checkout / "Dockerfile").symlink_to("/etc/passwd")
+    world.enroll(world.managed("web", source={"repo": "https://github.example/acme/mono", "dockerfile": "Dockerfile"}))
+
+    (outcome,) = run(world).outcomes
+
+    assert isinstance(outcome, Failed)
+    assert "leads out of the repository" in str(outcome.error)
+    assert "root:" not in str(outcome.error)
