@@ -6,8 +6,6 @@ from pathlib import Path
 
 import click
 
-DEFAULT = "image-factory-demo"
-
 
 @click.command(epilog="Example: image-factory demo, then in another terminal image-factory demo --serve")
 @click.argument("folder", required=False, type=click.Path(path_type=Path, file_okay=False), metavar="[DIR]")
@@ -24,7 +22,7 @@ def command(folder: Path | None, fresh: bool, serve: bool, move: str | None) -> 
     """
     from image_factory_cli.demo import session
 
-    root = (folder or Path(DEFAULT)).absolute()
+    root = (folder or Path(session.DEFAULT_FOLDER)).absolute()
     if move is not None:
         session.move(root, move)
     elif serve:

@@ -20,15 +20,16 @@ class Service:
     name: str
     delay: str
     owner: str
-    is_critical: bool = False
+    version: str = "1.4.0"
+    """The tag under which it is published; `recommender` names that of `python-base`."""
 
 
 SERVICES = (
-    Service("python-base", "24h", "platform", is_critical=True),
+    Service("python-base", "24h", "platform", "3.12"),
     Service("recommender", "48h", "discovery"),
     Service("storefront", "7d", "shop"),
     Service("cart", "3d", "shop"),
-    Service("payments", "12h", "payments", is_critical=True),
+    Service("payments", "12h", "payments"),
     Service("gateway", "7d", "platform"),
 )
 """`recommender` is built on `python-base`: a managed image on a managed image."""
@@ -36,12 +37,22 @@ SERVICES = (
 MOVING = Reference.parse("docker.io/library/python:3.12-slim-bookworm")
 """The base image that moves at the end."""
 
+PLATFORMS = ("linux/amd64", "linux/arm64")
 REGISTRY = "ghcr.io"
 OWNER = "acme"
-VERSION = "3.12"
-"""The tag under which `python-base` is published, and its dependents name it."""
 
 PROJECT_FILE = "pyproject.toml"
+
+
+def enrollment(service: Service, url: str) -> tuple[str, ...]:
+    """Return the command that enrolls a service whose Dockerfile lies in the repository at `url`."""
+    return (
+        *("enroll", service.name),
+        *("--registry", REGISTRY, "--repository", f"{OWNER}/{service.name}"),
+        *("--source-provider", "git", "--source-repo", url, "--dockerfile", f"{service.name}/Dockerfile"),
+        *(word for platform in PLATFORMS for word in ("--platform", platform)),
+        *("--delay", service.delay, "--owner", service.owner),
+    )
 
 
 def find_clone(start: Path) -> Path | None:

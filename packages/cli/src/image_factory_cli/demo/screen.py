@@ -61,8 +61,10 @@ class Screen:
         self.console.print(grid)
 
     def output(self, text: str) -> None:
-        """Show what a command wrote, indented."""
-        self.console.print(Padding(Text(text.rstrip("\n")), (0, 0, 0, 6)), overflow="fold")
+        """Show what a command wrote, indented; a line that is too long ends in an ellipsis."""
+        for line in text.rstrip("\n").splitlines():
+            style = {"+": "green", "-": "red"}.get(line[:1], "dim")
+            self.console.print(Padding(Text(line, style=style), (0, 0, 0, 4)), no_wrap=True, overflow="ellipsis")
 
     def table(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 3, 0, 0))
@@ -74,18 +76,17 @@ class Screen:
 
     def closing(self, title: str, lines: Sequence[tuple[str, str]]) -> None:
         """Show how to go on: commands, and what each does."""
-        body = Table.grid(padding=(0, 3, 0, 0))
+        body = Table.grid()
         body.add_column(overflow="fold")
-        body.add_column(overflow="fold", ratio=1)
         for command, meaning in lines:
-            body.add_row(Text(command, style="bold"), Text(meaning, style="dim"))
+            body.add_row(Text(f"# {meaning}", style="dim"))
+            body.add_row(Text(command, style="bold"))
         self.console.print()
         if self.console.is_terminal:
             self.console.print(Panel(body, title=Text(title), title_align="left", border_style="green"))
         else:
             self.console.print(Text(title))
-            for command, meaning in lines:
-                self.console.print(Text(f"  {command}\n      {meaning}"), soft_wrap=True)
+            self.console.print(Padding(body, (0, 0, 0, 4)))
 
 
 _WORTH_TELLING = 0.05

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import threading
 from pathlib import Path
@@ -12,6 +13,8 @@ from image_factory_cli.demo.enrollments import MOVING, find_clone
 from image_factory_cli.demo.screen import Screen
 from image_factory_cli.demo.story import Story
 from image_factory_cli.demo.world import PLATFORM, World, make_room, push_move, read_record
+
+DEFAULT_FOLDER = "image-factory-demo"
 
 
 def show(root: Path, start: Path, *, fresh: bool) -> None:
@@ -27,15 +30,16 @@ def show(root: Path, start: Path, *, fresh: bool) -> None:
         Story(world, screen, find_clone(start)).tell()
         world.remember(is_told=True)
     here = shown(root)
-    screen.closing(
-        f"All of it lies in {here}",
-        (
-            (f"git -C {here}/platform log --stat", "what was learned, a commit a run"),
-            (f"image-factory demo {here} --serve", "start its registry and git server again (in another terminal)"),
-            (f"image-factory demo {here} --move {MOVING.repository.familiar}:{MOVING.tag}", "let a base move again"),
-            (f"cd {here}/platform && image-factory observe --push", "and go on by hand"),
-        ),
-    )
+    demo = "image-factory demo" if here == DEFAULT_FOLDER else f"image-factory demo {here}"
+    lines = [
+        (f"git -C {here}/platform log --stat", "what was learned, a commit a run"),
+        (f"{demo} --serve", "start its registry and git server again, in a terminal of their own"),
+        (f"{demo} --move {MOVING.repository.familiar}:{MOVING.tag}", "let a base move again"),
+        (f"cd {here}/platform && image-factory observe --push", "and go on by hand"),
+    ]
+    if shutil.which("image-factory") is None:
+        lines.insert(0, (f"source {shown(Path(sys.executable).parent)}/activate", "have image-factory at hand"))
+    screen.closing(f"All of it lies in {here}", lines)
 
 
 def serve(root: Path) -> None:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from image_factory.oci.reference import Digest, Reference
 from image_factory.shell.clock import SystemClock
 from image_factory_cli.demo.consequences import Json, consequences, longest_chain
-from image_factory_cli.demo.enrollments import MOVING, OWNER, REGISTRY, SERVICES, VERSION, localized
+from image_factory_cli.demo.enrollments import MOVING, OWNER, REGISTRY, SERVICES, enrollment, localized
 from image_factory_cli.demo.program import Program
 from image_factory_cli.demo.screen import Screen
 from image_factory_cli.demo.world import BRANCH, PLATFORM, World, lies_at, pulled_by, push_move, shipped_services
@@ -52,45 +51,63 @@ class Story:
             started = time.monotonic()
             world.create(SERVICES_REPOSITORY, {"README.md": _SERVICES_README, **shipped_services()}, world.services)
             references = [*pulled_by(self._all_dockerfiles().values()), *self._watched()]
-            own = [Reference.parse(f"{REGISTRY}/{OWNER}/{one.name}:{VERSION}") for one in SERVICES]
+            own = [Reference.parse(f"{REGISTRY}/{OWNER}/{one.name}:{one.version}") for one in SERVICES]
             images = world.publish([*references, *own])
             registries = {reference.repository.registry for reference in references}
             step.learned = (
-                f"{world.registry.url} holds {images} multi-arch images of {len(registries)} registries, "
-                f"{world.git.url(SERVICES_REPOSITORY)} {len(self.dockerfiles)} multi-stage Dockerfiles"
+                f"{world.registry.url}: {images} multi-arch images of {len(registries)} registries · "
+                f"{world.git.url(SERVICES_REPOSITORY)}: {len(self.dockerfiles)} Dockerfiles"
             )
             step.seconds = time.monotonic() - started
 
     def _enroll(self) -> None:
         self.screen.chapter("Enroll: what people write")
         world = self.world
-        names: list[str] = []
-        content: dict[str, str | bytes] = {"image-factory/config.yaml": self._settings()}
-        if self.clone is not None:
-            text = (self.clone / "image-factory" / "images.yaml").read_text(encoding="utf-8")
-            images, names = localized(text, sources=self._sources())
-            content["image-factory/images.yaml"] = images
-            content["Dockerfile"] = (self.clone / "Dockerfile").read_bytes()
-        world.create(PLATFORM, content, world.platform)
         if self.clone is None:
-            self._step(
-                ("init",), lambda _: "an empty images.yaml: people write what they want, the program what it sees"
-            )
+            world.create(PLATFORM, {"README.md": _PLATFORM_README}, world.platform)
+            self._step(("init",), lambda _: "images.yaml and config.yaml for people to write, state/ for the program")
         else:
-            with self.screen.step(None, "take this repository's own image-factory/images.yaml and Dockerfile") as step:
-                step.learned = f"{_listed(names)}; their sources now lie on the git server here"
-        for service in SERVICES:
-            self._enroll_service(service.name, _enrollment(service, self.world.git.url(SERVICES_REPOSITORY)))
+            with self.screen.step(None, "take this repository's own image-factory/ and Dockerfile") as step:
+                step.learned = f"{_listed(self._take(self.clone))} are enrolled there; their sources now lie here"
+        with (world.folder / "config.yaml").open("a", encoding="utf-8") as file:
+            file.write(self._settings())
+        self._enroll_services()
         self._step(("validate",), lambda out: _last(out))
         world.commit(world.platform, "Enroll the services")
 
-    def _enroll_service(self, name: str, words: Sequence[str]) -> None:
-        self._step(("enroll", name, *words), lambda out: _last(out))
+    def _take(self, clone: Path) -> list[str]:
+        """Make the platform repository from a clone's own files, and return the names that it enrolls."""
+        folder = clone / "image-factory"
+        images, names = localized((folder / "images.yaml").read_text(encoding="utf-8"), sources=self._sources())
+        content = {"Dockerfile": (clone / "Dockerfile").read_bytes(), "image-factory/images.yaml": images.encode()}
+        self.world.create(PLATFORM, content, self.world.platform)
+        return names
+
+    def _enroll_services(self) -> None:
+        """Enroll the first service before the reader's eyes, the others in the same way in one step."""
+        url = self.world.git.url(SERVICES_REPOSITORY)
+        first, *others = SERVICES
+        self._step(enrollment(first, url), lambda _: f"a managed image, rebuilt {first.delay} after a base of it moves")
+        with self.screen.step(("image-factory", "enroll", "…"), "enroll the others") as step:
+            started = time.monotonic()
+            for service in others:
+                self.program.run(*enrollment(service, url))
+            delays = [f"{service.name} ({service.delay})" for service in others]
+            step.learned = f"likewise {_listed(delays)}"
+            step.seconds = time.monotonic() - started
 
     def _discover(self) -> None:
         self.screen.chapter("Analyze: which images their Dockerfiles are built on")
         self._step(("inspect", "../services"), lambda out: _last(out))
         self._step(("analyze", "--all", "--push"), lambda _: self._discovered())
+        base = SERVICES[0]
+        lies = lies_at(Reference.parse(f"{REGISTRY}/{OWNER}/{base.name}").repository)
+        published = self.world.registry.storage.manifest(lies, base.version)
+        handed = ("--tag", base.version, "--digest", published[1] if published else "", "--push")
+        self._step(
+            ("analyze", "--image", base.name, *handed),
+            lambda _: f"what a build hands over when it is done: {base.name} is at {base.version} now",
+        )
 
     def _watch(self) -> None:
         self.screen.chapter("Observe: what their tags point at now")
@@ -99,11 +116,9 @@ class Story:
         self._step(("graph",), lambda _: self._graphed())
         self._step(("synth",), lambda out: _first(out))
         self.world.commit(self.world.platform, "Write the Kargo resources")
-        with self.screen.step(None, "git log") as step:
-            subjects = self.world.log(self.world.platform)
-            step.learned = (
-                f"{len(subjects)} commits, pushed to {self.world.git.url(PLATFORM)}: {'; '.join(subjects[:3])}"
-            )
+        with self.screen.step(("git", "log", "--oneline"), "read the log") as step:
+            step.learned = f"one commit a run that learned something, pushed to {self.world.git.url(PLATFORM)}"
+        self.screen.output(self.world.log(self.world.platform))
 
     def _move(self) -> None:
         self.screen.chapter(f"A base image moves: {MOVING.repository.familiar}:{MOVING.tag}")
@@ -113,6 +128,11 @@ class Story:
             old = Digest.parse(before[1]).short if before else "nothing"
             step.learned = f"{MOVING} pointed at {old}, and points at {digest.short} now"
         self._step(("observe", "--push"), lambda out: _first(out))
+        with self.screen.step(("git", "show"), "read the commit") as step:
+            files, change = self.world.last_change(self.world.platform)
+            step.learned = f"the move, with the time at which it was first seen, in {' and '.join(files)}"
+        self.screen.output(change)
+        self._step(("synth",), lambda out: _first(out))
 
     def _show_what_follows(self, before: Json) -> None:
         after = self.program.read("status")
@@ -122,7 +142,7 @@ class Story:
         moved = next((base["name"] for base in after["bases"] if base["configuration"]["fullImage"] == str(MOVING)), "")
         self.screen.chapter("What would be rebuilt, and when")
         words = ("explain", rows[0].image) if rows else ("explain", moved)
-        out = self._step(words, lambda _: "every answer carries its reason:")
+        out = self._step(words, lambda _: "every answer carries its reason")
         self.screen.output(out)
         self.screen.table(
             ("IMAGE", "BECAUSE OF", "DELAY", "WHEN"), [(row.image, row.because, row.delay, row.when) for row in rows]
@@ -203,7 +223,7 @@ class Story:
     def _settings(self) -> str:
         hosts = {reference.repository.registry for reference in pulled_by(self._all_dockerfiles().values())}
         hosts |= {REGISTRY, "docker.io"}
-        lines = ["# Written by the demo: every registry is asked here in place of out there.", "registries:"]
+        lines = ["", "# Added by the demo: every registry is asked here in place of out there.", "registries:"]
         lines += [f"  {host}:\n    endpoint: {self.world.endpoint(host)}" for host in sorted(hosts)]
         lines += ["kargo:", f"  stateRepository: {self.world.git.url(PLATFORM)}", f"  stateBranch: {BRANCH}"]
         return "\n".join(lines) + "\n"
@@ -212,11 +232,8 @@ class Story:
 EXTERNAL_TAGS = ("16-alpine", "16.4-alpine", "17-alpine", "7-alpine", "7.4-alpine", "7.4.1", "16.4", "17.0")
 """Tags that the registry holds for each external image."""
 
+_PLATFORM_README = "# Platform\n\nWhich images are kept current: image-factory/images.yaml.\n"
 _SERVICES_README = "# Services\n\nThe demo's services; change a Dockerfile, push, and analyze again.\n"
-
-
-def _enrollment(service: Any, url: str) -> tuple[str, ...]:
-    raise NotImplementedError
 
 
 def _listed(names: Sequence[str]) -> str:

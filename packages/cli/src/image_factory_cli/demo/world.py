@@ -30,11 +30,11 @@ from image_factory.shell.git_program import Git
 from image_factory.testing.git_server import GitServer
 from image_factory.testing.image_content import build_image, digest_of
 from image_factory.testing.registry_server import RegistryServer
+from image_factory_cli.demo.enrollments import PLATFORMS
 
 RECORD = "demo.json"
 PLATFORM = "acme/platform.git"
 SERVICES = "acme/services.git"
-PLATFORMS = ("linux/amd64", "linux/arm64")
 BRANCH = "main"
 _TRANSPORTS = ("http",)
 _AUTHOR = ("-c", "user.name=Demo", "-c", "user.email=demo@example.invalid")
@@ -105,9 +105,17 @@ class World:
         git.run(*_AUTHOR, "commit", "--quiet", "-m", subject, doing="cannot commit")
         git.run("push", "--quiet", "origin", BRANCH, doing="cannot push")
 
-    def log(self, checkout: Path) -> list[str]:
-        """Return the subjects of a checkout's commits, newest first."""
-        return Git(checkout).run("log", "--format=%s", doing="cannot read the log").text().splitlines()
+    def log(self, checkout: Path) -> str:
+        """Return a checkout's commits, a line each, newest first."""
+        return Git(checkout).run("log", "--format=%h %s", doing="cannot read the log").text()
+
+    def last_change(self, checkout: Path) -> tuple[list[str], str]:
+        """Return the files of a checkout's last commit, and the lines that it took away and added."""
+        git = Git(checkout)
+        files = git.run("show", "--format=", "--name-only", "HEAD", doing="cannot read the commit").text().splitlines()
+        text = git.run("show", "--format=", "--unified=0", "HEAD", doing="cannot read the commit").text()
+        shown = [line for line in text.splitlines() if line[:1] in "+-" and not line.startswith(("---", "+++"))]
+        return files, "\n".join(shown)
 
     # --- the registry -------------------------------------------------------------------------
 
