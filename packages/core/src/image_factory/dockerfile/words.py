@@ -150,8 +150,13 @@ class Lexer:
         """Return what the whole text means."""
         return self._until("", self._raw)
 
-    def _until(self, stop: str, raw: bool) -> str:
-        """Read up to and past `stop`, or to the end of the text where it is empty."""
+    def _until(self, stop: str, raw: bool, *, pattern: bool = False) -> str:
+        """Read up to and past `stop`, or to the end of the text where it is empty.
+
+        Args:
+            raw: leave escapes as they stand.
+            pattern: what is read is a pattern, in which an escape that is quoted is to mean itself.
+        """
         text, escape = self._text, self._escape
         plain = _PLAIN[escape, stop]
         words = self._words
@@ -179,7 +184,7 @@ class Lexer:
                 if words is not None:
                     words.add(part)
             elif char in "'\"":
-                part = self._single() if char == "'" else self._double(raw)
+                part = self._single(pattern) if char == "'" else self._double(raw, pattern)
                 if words is not None:
                     words.add_raw(part)
             elif char == "<":
@@ -218,15 +223,16 @@ class Lexer:
                 self._pos += 1
         return text[start : self._pos]
 
-    def _single(self) -> str:
+    def _single(self, pattern: bool) -> str:
         end = self._text.find("'", self._pos + 1)
         if end < 0:
             raise Refusal(f"missing closing ' in {shown(self._text)}")
         start = self._pos
         self._pos = end + 1
-        return self._text[start : end + 1] if self._keep_quotes else self._text[start + 1 : end]
+        content = self._text[start : end + 1] if self._keep_quotes else self._text[start + 1 : end]
+        return content.replace(self._escape, self._escape * 2) if pattern else content
 
-    def _double(self, raw: bool) -> str:
+    def _double(self, raw: bool, pattern: bool) -> str:
         text, escape = self._text, self._escape
         out = ['"'] if self._keep_quotes else []
         self._pos += 1
@@ -247,14 +253,13 @@ class Lexer:
                     self._pos += 1
                 out.append(text[start : self._pos])
                 continue
-            if raw:
-                out.append(escape)
             following = text[self._pos : self._pos + 1]
             if following and following in ('"', "$", escape):
                 self._pos += 1
-                out.append(following)
+                out.append(escape + following if raw else following)
             elif following:
-                out.append(escape)
+                doubled = raw and (pattern or not self._keep_quotes)
+                out.append(escape * 2 if doubled else escape)
         raise Refusal(f'missing closing " in {shown(text)}')
 
     def _name(self) -> str:
@@ -327,14 +332,15 @@ class Lexer:
         if not sign or (sign in "#%" if null_is_unset else sign not in "+-?#%"):
             raise self._unsupported(name, sign)
         mark = len(self.missing), len(self.used)
-        word = self._nested("}", sign in "#%")
+        trims = sign in "#%"
+        word = self._nested("}", trims, trims)
         value = self._value(name)
         if value is None and self._keep_unset:
             return f"${{{name}{':' if null_is_unset else ''}{sign}{word}}}"
         if sign not in "+-?#%":
             raise self._unsupported(name, f":{sign}")
         empty = value is None or (null_is_unset and value == "")
-        if sign in "#%":
+        if trims:
             return self._trimmed(name, value, sign, word)
         if sign == "-" and empty:
             return word
@@ -353,11 +359,11 @@ class Lexer:
     def _unsupported(self, name: str, sign: str) -> Refusal:
         return Refusal(f"unsupported substitution ${{{name}{sign}…}} in {shown(self._text)}")
 
-    def _nested(self, stop: str, raw: bool) -> str:
+    def _nested(self, stop: str, raw: bool, pattern: bool) -> str:
         self._depth += 1
         if self._depth > MAX_NESTING:
             raise Refusal(f"substitutions are nested deeper than {MAX_NESTING}")
-        word = self._until(stop, raw)
+        word = self._until(stop, raw, pattern=pattern)
         self._depth -= 1
         return word
 
@@ -373,8 +379,8 @@ class Lexer:
     def _replaced(self, name: str) -> str:
         everywhere = self._text.startswith("/", self._pos)
         self._pos += everywhere
-        pattern = self._nested("/", True)
-        replacement = self._nested("}", True)
+        pattern = self._nested("/", True, True)
+        replacement = self._nested("}", True, False)
         value = self._value(name)
         if value is None and self._keep_unset:
             return f"${{{name}/{pattern}/{replacement}}}"
