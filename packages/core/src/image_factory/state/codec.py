@@ -108,12 +108,20 @@ def _update(
     fresh = _fresh(new, sections)
     if old_text == _fresh(old, sections):
         return fresh
-    edited = edit_text(old_text, old, new, sections, is_same)
+    # Aliases may make an edit say something else, and some comments have no place any more: what is
+    # said comes before how.
+    for keep in (True, False):
+        edited = edit_text(old_text, old, new, sections, is_same, keep_inner_comments=keep)
+        if edited is not None and _says(edited, new, read):
+            return edited
+    return fresh
+
+
+def _says(text: str, values: dict[str, Any], read: Callable[[str], dict[str, Any]]) -> bool:
     try:
-        # Aliases and merge keys may make an edit say something else; what is said comes before how.
-        return fresh if edited is None or not is_same(read(edited), new) else edited
+        return is_same(read(text), values)
     except InvalidState:
-        return fresh
+        return False
 
 
 def _fresh(values: Mapping[str, Any], sections: tuple[Section, ...]) -> str:
@@ -306,7 +314,10 @@ def _invalid_field(error: ValidationError, source: str) -> InvalidField:
         path = ".".join(str(step) for step in problem["loc"][1:])
         text = problem["msg"].removeprefix("Value error, ")
         text = text[:1].lower() + text[1:]
-        shown = "" if problem["type"] in {"value_error", "missing"} else f", not {_short(problem['input'])}"
+        if problem["type"] == "image_factory":
+            shown = f"; {problem['ctx']['hint']}"
+        else:
+            shown = "" if problem["type"] in {"value_error", "missing"} else f", not {_short(problem['input'])}"
         told.append(f"{path}: {text}{shown}")
     if len(problems) > _SHOWN_ERRORS:
         told.append(f"and {len(problems) - _SHOWN_ERRORS} more")

@@ -78,7 +78,7 @@ def _update_map(node: CommentedMap, old: dict[str, Any], new: dict[str, Any]) ->
             del node[key]
     for index, (key, value) in enumerate(new.items()):
         if key not in node:
-            node.insert(min(index, len(node)), key, _node(value, key))
+            node.insert(min(index, len(node)), _key(key), _node(value, key))
         elif key in old:
             _update(node, key, old[key], value, key)
         else:
@@ -105,7 +105,7 @@ def _node(value: object, key: str) -> object:
     if isinstance(value, dict):
         mapping = CommentedMap()
         for name, item in value.items():
-            mapping[name] = _node(item, name)
+            mapping[_key(name)] = _node(item, name)
         return mapping
     if isinstance(value, list):
         return CommentedSeq([_node(item, "") for item in value])
@@ -117,6 +117,10 @@ def _node(value: object, key: str) -> object:
     if isinstance(value, float):
         return format_float(value)
     return "null" if value is None else str(value)
+
+
+def _key(key: str) -> str:
+    return DoubleQuotedScalarString(key) if needs_quotes(key) else key
 
 
 def _spelling(value: object) -> str:

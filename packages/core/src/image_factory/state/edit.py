@@ -35,6 +35,8 @@ def edit_text(
     new: Mapping[str, Any],
     sections: tuple[Section, ...],
     same: Callable[[object, object], bool],
+    *,
+    keep_inner_comments: bool = True,
 ) -> str | None:
     """Return `text`, which says `old`, changed to say `new`; None where that cannot be done in place.
 
@@ -46,16 +48,17 @@ def edit_text(
         return None
     there = {entry.key for entry in entries}
     rank = {key: index for index, key in enumerate(key for section in sections for key in section.keys)}
-    for key in [entry.key for entry in entries]:
-        # What stands there at its default is in neither, and stays.
-        if key not in new and (key in old or key not in rank):
-            tail = _remove(entries, key, tail)
     for entry in entries:
         if entry.key in new and not same(old.get(entry.key), new[entry.key]):
-            entry.own = _rewritten(entry, old.get(entry.key), new[entry.key])
+            entry.own = _rewritten(entry, old.get(entry.key), new[entry.key], keep_inner_comments)
     for key, value in new.items():
         if key not in there:
             _insert(entries, key, write_mapping({key: value}), sections, rank)
+    # After the new ones are there, so that a group's comment stays for them.
+    for key in there:
+        # What stands there at its default is in neither, and stays.
+        if key not in new and (key in old or key not in rank):
+            tail = _remove(entries, key, tail)
     for section in sections:
         if not any(entry.key in section.keys for entry in entries):
             tail = _without_comment(entries, section, tail)
@@ -102,8 +105,8 @@ def _split_trailing(chunk: str) -> tuple[str, str]:
     return "".join(lines[:count]), "".join(lines[count:])
 
 
-def _rewritten(entry: _Entry, old: object, new: object) -> str:
-    if "#" in entry.own:
+def _rewritten(entry: _Entry, old: object, new: object, keep_inner_comments: bool) -> str:
+    if keep_inner_comments and "#" in entry.own:
         # A heavy library, and few files hold comments inside a field.
         from image_factory.state.commented import update_commented
 
