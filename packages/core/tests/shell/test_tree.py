@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -194,11 +195,7 @@ def test_a_very_deep_tree_is_walked_without_recursion(tmp_path: Path) -> None:
         assert _names(tmp_path) == ["d/" * 1200 + "Dockerfile"]
     finally:
         # pytest removes its folders by recursion, which this one would exhaust.
-        for folder, _, files in os.walk(tmp_path, topdown=False):
-            for file in files:
-                Path(folder, file).unlink()
-            if Path(folder) != tmp_path:
-                Path(folder).rmdir()
+        subprocess.run(["rm", "-rf", str(tmp_path / "d")], check=True)
 
 
 def test_a_stream_is_read_to_its_end_in_whatever_pieces_it_comes() -> None:

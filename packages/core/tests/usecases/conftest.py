@@ -38,6 +38,7 @@ class World:
     registry: RegistryServer
     now: datetime = START
     plugins: Mapping[str, object] = field(default_factory=dict)
+    clients: list[HttpClient] = field(default_factory=list)
 
     @property
     def root(self) -> Path:
@@ -76,9 +77,14 @@ class World:
 
         def load() -> PluginTable:
             plugins = {**builtin_plugins(), **self.plugins}
-            return load_plugins(settings, HttpClient(settings, clock), clock, builtins=plugins, found=())
+            return load_plugins(settings, self.client(settings, clock), clock, builtins=plugins, found=())
 
         return Workbench(self.root, settings, Store(self.root, settings), clock, load)
+
+    def client(self, settings: Settings, clock: FixedClock) -> HttpClient:
+        """Return an HTTP client that is closed with the world."""
+        self.clients.append(HttpClient(settings, clock))
+        return self.clients[-1]
 
     def later(self, **time: float) -> None:
         self.now += timedelta(**time)
@@ -94,7 +100,10 @@ def world(tmp_path: Path) -> Iterator[World]:
         folder.mkdir()
         git(folder, "init", "--quiet", "--initial-branch=main")
     with RegistryServer() as registry:
-        yield World(services, checkout, registry)
+        world = World(services, checkout, registry)
+        yield world
+        for client in world.clients:
+            client.close()
 
 
 @pytest.fixture

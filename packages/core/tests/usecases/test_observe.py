@@ -1,0 +1,225 @@
+"""Observation against a real registry: one HEAD a reference, what moved, what vanished, and when it matters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from image_factory.errors import InvalidReference, NotFound
+from image_factory.usecases.analyze import analyze
+from image_factory.usecases.observe import Observation, observe, record_observed
+from image_factory.usecases.outcome import Done, Failed, Skipped
+
+if TYPE_CHECKING:
+    from .conftest import World
+else:
+    World = Any
+
+
+@pytest.fixture
+def analyzed(world: World) -> World:
+    world.service("web", "FROM node:22\n")
+    world.service("api", "FROM node:22\n")
+    world.enroll("web", world.managed("api", rebuildDelay="0"))
+    bench = world.bench()
+    bench.store.apply(analyze(bench).changes)
+    world.registry.push_image("library/node", "22", platforms=["linux/amd64", "linux/arm64"], seed="first")
+    return world
+
+
+def run(world: World, *names: str) -> Observation:
+    bench = world.bench()
+    observation = observe(bench, names)
+    bench.store.apply(observation.changes)
+    return observation
+
+
+def base(world: World, name: str = "node-22") -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(world.state(f"base-images/{name}.yaml"))
+    return found
+
+
+def heads(world: World) -> list[str]:
+    return [request.path for request in world.registry.requests if request.method == "HEAD"]
+
+
+def test_the_first_sight_records_digest_and_metadata(analyzed: World) -> None:
+    run(analyzed)
+
+    state = base(analyzed)
+    assert state["currentDigest"].startswith("sha256:")
+    assert set(state["metadata"]["platforms"]) == {"linux/amd64", "linux/arm64"}
+    assert state["metadata"]["size"] > 0
+    assert len(state["updateHistory"]) == 1
+
+
+def test_one_head_is_asked_for_a_base_of_two_images_and_no_manifest_where_nothing_moved(analyzed: World) -> None:
+    run(analyzed)
+    analyzed.registry.forget()
+
+    observation = run(analyzed)
+
+    assert observation.outcomes == (Skipped("node-22", "its digest is the same"),)
+    assert observation.changes == ()
+    assert heads(analyzed) == ["/v2/library/node/manifests/22"]
+    assert [request for request in analyzed.registry.requests if request.method == "GET"] == []
+
+
+def test_a_move_records_old_and_new_and_from_when_each_dependent_may_be_rebuilt(analyzed: World) -> None:
+    run(analyzed)
+    old = base(analyzed)["currentDigest"]
+    analyzed.later(days=2)
+    new = str(analyzed.registry.push_image("library/node", "22", seed="second"))
+
+    (outcome,) = run(analyzed).outcomes
+
+    state = base(analyzed)
+    assert isinstance(outcome, Done)
+    assert (state["currentDigest"], state["previousDigest"]) == (new, old)
+    assert state["lastUpdated"] == "2026-03-03T12:00:00Z"
+    assert state["updateHistory"][-1] | {"at": "2026-03-03T12:00:00Z"} == {
+        "at": "2026-03-03T12:00:00Z",
+        "oldDigest": old,
+        "newDigest": new,
+        "source": "registry",
+    }
+    assert state["rebuildEligibleAt"] == {
+        "default": "2026-03-10T12:00:00Z",
+        "api": "2026-03-03T12:00:00Z",
+        "web": "2026-03-10T12:00:00Z",
+    }
+
+
+def test_a_tag_that_vanished_is_a_problem_of_its_own_and_keeps_the_last_digest(analyzed: World) -> None:
+    run(analyzed)
+    digest = base(analyzed)["currentDigest"]
+    analyzed.registry.delete("library/node", "22")
+
+    (outcome,) = run(analyzed).outcomes
+
+    assert isinstance(outcome, Failed)
+    assert base(analyzed)["problem"].startswith("tag vanished")
+    assert base(analyzed)["currentDigest"] == digest
+
+
+def test_a_tag_that_is_back_is_no_problem_any_more(analyzed: World) -> None:
+    run(analyzed)
+    analyzed.registry.delete("library/node", "22")
+    run(analyzed)
+    analyzed.registry.push_image("library/node", "22", platforms=["linux/amd64", "linux/arm64"], seed="first")
+
+    run(analyzed)
+
+    assert "problem" not in base(analyzed)
+
+
+def test_an_unreachable_registry_fails_its_images_and_changes_nothing(analyzed: World) -> None:
+    run(analyzed)
+    bench = analyzed.bench()
+    settings = bench.settings.model_validate({"registries": {"docker.io": {"endpoint": "http://127.0.0.1:9"}}})
+    from dataclasses import replace
+
+    from image_factory.builtins import builtin_plugins
+    from image_factory.plugins import load_plugins
+
+    def load() -> Any:
+        return load_plugins(
+            settings, analyzed.client(settings, bench.clock), bench.clock, builtins=builtin_plugins(), found=()
+        )
+
+    observation = observe(replace(bench, load=load))
+
+    assert isinstance(observation.outcomes[0], Failed)
+    assert observation.changes == ()
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        pytest.param({"tag": "16"}, "16", id="a tag is watched for its digest"),
+        pytest.param({"constraint": "^16"}, "16.4.0", id="a range picks the greatest version"),
+        pytest.param(
+            {"allowTags": r"^\d+-alpine$", "imageSelectionStrategy": "Lexical"},
+            "17-alpine",
+            id="a pattern, by characters",
+        ),
+        pytest.param({"allowTags": "^16-alpine$"}, "16-alpine", id="a pattern of one tag"),
+        pytest.param({"allowTags": "^16", "imageSelectionStrategy": "NewestBuild"}, "16.4.0", id="the newest build"),
+    ],
+)
+def test_an_external_image_is_watched_by_its_strategy(world: World, fields: dict[str, str], expected: str) -> None:
+    from datetime import UTC, datetime
+
+    for number, tag in enumerate(["17.0.0", "16", "16-alpine", "17-alpine", "16.3.0", "16.4.0"]):
+        created = datetime(2026, 1, 1 + number, tzinfo=UTC)
+        world.registry.push_image("library/postgres", tag, seed=tag, created=created)
+    world.enroll({"name": "postgres", "repository": "postgres", **fields})
+    bench = world.bench()
+    bench.store.apply(analyze(bench).changes)
+
+    run(world)
+
+    state = yaml.safe_load(world.state("images/postgres.yaml"))
+    assert state["currentVersion"] == expected
+    assert len(state["updateHistory"]) == 1
+
+
+def test_no_tag_that_qualifies_is_one_image_s_failure_with_its_reason(world: World) -> None:
+    world.registry.push_image("library/postgres", "latest")
+    world.enroll({"name": "postgres", "repository": "postgres", "constraint": "^99"})
+    bench = world.bench()
+    bench.store.apply(analyze(bench).changes)
+
+    (outcome,) = run(world).outcomes
+
+    assert isinstance(outcome, Failed)
+    assert "no tag is a version in ^99" in str(outcome.error)
+
+
+def test_a_named_base_is_asked_alone(analyzed: World) -> None:
+    analyzed.enroll("web", "api", {"name": "redis", "repository": "redis", "tag": "7"})
+    bench = analyzed.bench()
+    bench.store.apply(analyze(bench).changes)
+
+    observation = run(analyzed, "node-22")
+
+    assert [outcome.item for outcome in observation.outcomes] == ["node-22"]
+
+
+def test_a_name_that_nobody_knows_is_an_error(analyzed: World) -> None:
+    with pytest.raises(NotFound, match="'nope'"):
+        run(analyzed, "nope")
+
+
+def test_a_pinned_base_is_not_asked(world: World) -> None:
+    world.service("web", f"FROM node@sha256:{'a' * 64}\n")
+    world.enroll("web")
+    bench = world.bench()
+    bench.store.apply(analyze(bench).changes)
+    (pinned,) = bench.store.bases().records
+
+    observation = run(world, pinned)
+
+    assert observation.outcomes == (Skipped(pinned, "it is pinned by its digest: nothing about it can move"),)
+    assert world.registry.requests == []
+
+
+def test_a_digest_seen_elsewhere_is_recorded_without_asking(analyzed: World) -> None:
+    run(analyzed)
+    analyzed.registry.forget()
+    bench = analyzed.bench()
+    handed = f"sha256:{'b' * 64}"
+
+    bench.store.apply(record_observed(bench, "node-22", handed).changes)
+    again = record_observed(bench, "node-22", handed)
+
+    assert base(analyzed)["currentDigest"] == handed
+    assert again.changes == ()
+    assert analyzed.registry.requests == []
+
+
+def test_what_is_no_digest_is_refused(analyzed: World) -> None:
+    with pytest.raises(InvalidReference, match="not a digest"):
+        record_observed(analyzed.bench(), "node-22", "latest")
