@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from image_factory.errors import UnsafeValue
+from image_factory.errors import RemoteNotFound, UnsafeValue
 from image_factory.ports import Credentials, Source, SourceRepository
 from image_factory.shell.git import Checkout
-from image_factory.shell.git_program import Git, checked_ref
+from image_factory.shell.git_program import Git, checked_ref, failure
 from image_factory.shell.git_source import is_loopback
 
 _SCP = re.compile(r"[A-Za-z0-9_.-]+@[A-Za-z0-9.-]+:(?!//).+\Z")
@@ -28,7 +28,11 @@ def clone(url: str, target: Path, *, branch: str | None = None, credentials: Cre
     if branch:
         words += ["--branch", checked_ref(branch)]
     git = Git(None, (transport,), credentials, url)
-    git.run(*words, "--", url, str(target), doing=f"cannot clone {url}")
+    cloned = git.attempt(*words, "--", url, str(target))
+    if not cloned.is_ok:
+        if re.search(r"Remote branch .* not found", cloned.complaint(git.secrets)):
+            raise RemoteNotFound(f"no branch {branch!r} in {url}", hint="check --git-branch")
+        raise failure(cloned, f"cannot clone {url}", git.secrets)
     return Checkout(target, Git(target))
 
 

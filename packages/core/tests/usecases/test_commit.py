@@ -1,0 +1,90 @@
+"""One run, one commit, of exactly what it wrote."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from image_factory.usecases.analyze import analyze
+from image_factory.usecases.commit import changed_names, write_and_commit
+from image_factory.usecases.outcome import Done, Outcome, Skipped
+
+if TYPE_CHECKING:
+    from .conftest import World
+else:
+    World = Any
+
+
+def run(world: World, **options: Any) -> Any:
+    bench = world.bench()
+    return write_and_commit(bench, analyze(bench).changes, subject="Analyze web", body=["web: new"], **options)
+
+
+@pytest.fixture
+def ready(world: World) -> World:
+    world.service("web", "FROM node:22\nFROM nginx:1\nFROM redis:7\n")
+    world.enroll("web")
+    return world
+
+
+def test_all_files_of_a_run_are_in_one_commit_by_the_bot(ready: World) -> None:
+    from .conftest import git
+
+    made = run(ready)
+
+    assert made.commit == git(ready.checkout, "rev-parse", "HEAD").strip()
+    assert git(ready.checkout, "log", "--format=%an|%s|%b").strip() == "Image Factory Bot|Analyze web|web: new"
+    files = git(ready.checkout, "show", "--name-only", "--format=").split()
+    assert len(files) == 4
+    assert all(file.startswith("image-factory/state/") for file in files)
+
+
+def test_a_run_without_changes_makes_no_commit(ready: World) -> None:
+    from .conftest import git
+
+    run(ready)
+
+    assert run(ready).reason == "nothing changed"
+    assert git(ready.checkout, "rev-list", "--count", "HEAD").strip() == "1"
+
+
+def test_left_uncommitted_the_files_are_written_all_the_same(ready: World) -> None:
+    assert run(ready, commit=False).commit is None
+    assert (ready.root / "state/images/web.yaml").exists()
+
+
+def test_outside_a_checkout_the_files_are_written_and_it_is_said(ready: World) -> None:
+    import shutil
+
+    shutil.rmtree(ready.checkout / ".git")
+
+    assert run(ready).reason == "the folder lies in no git checkout"
+    assert (ready.root / "state/images/web.yaml").exists()
+
+
+def test_a_push_brings_the_commit_to_the_remote(ready: World, tmp_path: Any) -> None:
+    from .conftest import git
+
+    bare = tmp_path / "remote.git"
+    git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", str(bare))
+    git(ready.checkout, "remote", "add", "origin", str(bare))
+
+    made = run(ready, push=True)
+
+    assert made.pushed
+    assert git(bare, "rev-parse", "main").strip() == made.commit
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [
+        pytest.param(0, "images", id="nothing changed"),
+        pytest.param(2, "i0, i1", id="a few are named"),
+        pytest.param(6, "i0, i1, i2, i3 and 2 more", id="of many the first are"),
+    ],
+)
+def test_a_commit_s_first_line_names_what_changed(count: int, expected: str) -> None:
+    outcomes: list[Outcome] = [Done(f"i{number}") for number in range(count)]
+
+    assert changed_names([*outcomes, Skipped("same", "nothing new")]) == expected
