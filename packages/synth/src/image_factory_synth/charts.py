@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from image_factory.errors import Conflict
 from image_factory.model.settings import KargoSettings
@@ -22,12 +22,16 @@ class Chart:
 
     name: str
     documents: tuple[Document, ...]
+    line: str = field(init=False, repr=False, compare=False)
+    """The resources as one line of JSON, in ASCII, so that no character is a line end to anyone."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "line", json.dumps(self.documents, separators=(",", ":")))
 
     @property
     def digest(self) -> str:
         """What the chart's text depends on, in short: charts of one digest render alike."""
-        text = json.dumps(self.documents, ensure_ascii=False, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hashlib.sha256(self.line.encode("ascii")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ who are not trusted with the cluster. Pure.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from dataclasses import field as dataclass_field
 from datetime import timedelta
@@ -23,8 +22,7 @@ from image_factory_synth.versions import KargoVersion
 Document = dict[str, Any]
 """A resource as plain maps, lists and scalars, its keys in the order in which they are written."""
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]")
-_EXPRESSIONS = ("${{", "${%")
+_UNSAFE = re.compile(r"\$\{[{%]|[\x00-\x1f\x7f\x85\u2028\u2029]")
 
 
 class RefusedByKargo(UserError):
@@ -82,9 +80,32 @@ def written(
     return dataclass_field(default=None, metadata={"written": rule})
 
 
-@lru_cache(maxsize=64)
-def _rules(record: type[Any]) -> tuple[tuple[str, Written], ...]:
-    return tuple((found.name, found.metadata["written"]) for found in fields(record) if "written" in found.metadata)
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """A field's declaration as one version of Kargo takes it."""
+
+    name: str
+    written: Written
+    refusal: tuple[str, str] | None
+    """Why this version does not have it, and a hint; None where it does."""
+
+
+@lru_cache(maxsize=256)
+def _rules(record: type[Any], version: KargoVersion) -> tuple[_Rule, ...]:
+    return tuple(
+        _Rule(found.name, found.metadata["written"], _refusal(found.metadata["written"], version))
+        for found in fields(record)
+        if "written" in found.metadata
+    )
+
+
+def _refusal(rule: Written, version: KargoVersion) -> tuple[str, str] | None:
+    if version < rule.first:
+        came = f"{rule.key} is not in Kargo {version}: it came with {rule.first}"
+        return came, f"choose Kargo {rule.first} or later"
+    if rule.last is not None and version > rule.last:
+        return f"{rule.key} is not in Kargo {version}: {rule.last} was the last to take it", rule.hint or "leave it out"
+    return None
 
 
 def document(record: Any, version: KargoVersion) -> Document:
@@ -95,41 +116,32 @@ def document(record: Any, version: KargoVersion) -> Document:
         UnsafeValue: a text could become an expression.
     """
     values: Document = {}
-    for name, rule in _rules(record.__class__):
-        value = getattr(record, name)
-        if value is None or (not rule.required and value in ((), {})):
+    for rule in _rules(record.__class__, version):
+        value = getattr(record, rule.name)
+        if value is None or (not rule.written.required and value in ((), {})):
             continue
-        if version < rule.first:
-            raise RefusedByKargo(
-                f"{rule.key} is not in Kargo {version}: it came with {rule.first}",
-                field=rule.key,
-                hint=f"choose Kargo {rule.first} or later",
-            )
-        if rule.last is not None and version > rule.last:
-            raise RefusedByKargo(
-                f"{rule.key} is not in Kargo {version}: {rule.last} was the last to take it",
-                field=rule.key,
-                hint=rule.hint or "leave it out",
-            )
-        values[rule.key] = _value(value, rule, version)
+        if rule.refusal is not None:
+            raise RefusedByKargo(rule.refusal[0], field=rule.written.key, hint=rule.refusal[1])
+        values[rule.written.key] = _value(value, rule.written, version)
     return values
 
 
 def _value(value: Any, rule: Written, version: KargoVersion) -> Any:
+    kind = value.__class__
+    if kind is str:
+        return _text(value, rule)
+    if kind is bool:
+        return value
+    if kind is int:
+        return _number(value, rule)
+    if kind is timedelta:
+        return go_duration(value)
+    if kind is tuple:
+        return [_value(item, rule, version) for item in value]
+    if kind is dict:
+        return {_plain(key, rule.key): _value(item, rule, version) for key, item in value.items()}
     if isinstance(value, Enum):
         return value.value
-    if isinstance(value, str):
-        return _text(value, rule)
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, int):
-        return _number(value, rule)
-    if isinstance(value, timedelta):
-        return go_duration(value)
-    if isinstance(value, tuple):
-        return [_value(item, rule, version) for item in value]
-    if isinstance(value, Mapping):
-        return {_plain(str(key), rule.key): _value(item, rule, version) for key, item in value.items()}
     return document(value, version)
 
 
@@ -145,7 +157,7 @@ def _text(value: str, rule: Written) -> str:
 
 
 def _plain(value: str, key: str) -> str:
-    if any(opening in value for opening in _EXPRESSIONS) or _CONTROL.search(value):
+    if _UNSAFE.search(value):
         raise UnsafeValue(
             f"{key} holds an expression or a control character: {value[:80]!r}", hint="write plain text, without ${{"
         )

@@ -77,8 +77,7 @@ class Cdk8s:
         process = self._process
         if process is None:
             raise AssertionError("Node was started")
-        # ASCII, so that no character is a line end to anyone.
-        request = "".join(f"{json.dumps(chart.documents, separators=(',', ':'))}\n" for chart in charts)
+        request = "".join(f"{chart.line}\n" for chart in charts)
         answer, complaint = process.communicate(request.encode("ascii"))
         self._process = None
         try:

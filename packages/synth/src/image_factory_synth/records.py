@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import ClassVar
 
 from image_factory.decide.semver import InvalidRange, Range
@@ -49,8 +49,8 @@ class ObjectMeta:
 
     name: str = written("name", required=True, pattern=_NAME, max_length=MAX_LABEL)
     namespace: str | None = written("namespace", pattern=_NAME, max_length=MAX_LABEL)
-    labels: Mapping[str, str] | None = written("labels")
-    annotations: Mapping[str, str] | None = written("annotations")
+    labels: dict[str, str] | None = written("labels")
+    annotations: dict[str, str] | None = written("annotations")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,14 +155,7 @@ class ImageSubscription:
                 "Digest has no tag to watch", field="constraint", hint="give the tag, or choose another strategy"
             )
         if strategy is SelectionStrategy.SEMVER and self.constraint:
-            try:
-                Range.parse(self.constraint)
-            except InvalidRange as error:
-                raise RefusedByKargo(
-                    f"not a range of versions: {self.constraint!r}",
-                    field="constraint",
-                    hint="write one such as >=1.2.0 <2.0.0 or ^1.2",
-                ) from error
+            _check_range(self.constraint)
         for pattern in (*(self.allow_tags_regexes or ()), *(self.ignore_tags_regexes or ())):
             _check_pattern(pattern)
 
@@ -202,6 +195,18 @@ class Warehouse(Resource):
             )
         for item in self.spec.subscriptions:
             item.image.check()
+
+
+@lru_cache(maxsize=1024)
+def _check_range(constraint: str) -> None:
+    try:
+        Range.parse(constraint)
+    except InvalidRange as error:
+        raise RefusedByKargo(
+            f"not a range of versions: {constraint!r}",
+            field="constraint",
+            hint="write one such as >=1.2.0 <2.0.0 or ^1.2",
+        ) from error
 
 
 def _check_pattern(pattern: str) -> None:
