@@ -25,7 +25,7 @@ class Service:
 
 
 SERVICES = (
-    Service("python-base", "24h", "platform", "3.12"),
+    Service("python-base", "24h", "platform", "3.13"),
     Service("recommender", "48h", "discovery"),
     Service("storefront", "7d", "shop"),
     Service("cart", "3d", "shop"),
@@ -34,8 +34,8 @@ SERVICES = (
 )
 """`recommender` is built on `python-base`: a managed image on a managed image."""
 
-MOVING = Reference.parse("docker.io/library/python:3.12-slim-bookworm")
-"""The base image that moves at the end."""
+MOVING = Reference.parse("docker.io/library/python:3.13.7-slim-bookworm")
+"""The base image that moves at the end; this project's own image is built on it too."""
 
 PLATFORMS = ("linux/amd64", "linux/arm64")
 REGISTRY = "ghcr.io"

@@ -60,11 +60,18 @@ class Screen:
         grid.add_row(mark, line)
         self.console.print(grid)
 
-    def output(self, text: str) -> None:
-        """Show what a command wrote, indented; a line that is too long ends in an ellipsis."""
+    def output(self, text: str, *, is_cut: bool = False) -> None:
+        """Show what a command wrote, indented; with `is_cut`, a line that is too long ends in an ellipsis."""
         for line in text.rstrip("\n").splitlines():
             style = {"+": "green", "-": "red"}.get(line[:1], "dim")
-            self.console.print(Padding(Text(line, style=style), (0, 0, 0, 4)), no_wrap=True, overflow="ellipsis")
+            left = _INDENT + len(line) - len(line.lstrip()) + (0 if is_cut else _HANGING)
+            shown = Text(line.strip() if not is_cut else line, style=style)
+            if is_cut:
+                self.console.print(Padding(shown, (0, 0, 0, _INDENT), expand=False), no_wrap=True, overflow="ellipsis")
+            else:
+                wrapped = shown.wrap(self.console, self.console.width - left)
+                for at, part in enumerate(wrapped):
+                    self.console.print(Padding(part, (0, 0, 0, left if at else left - _HANGING), expand=False))
 
     def table(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 3, 0, 0))
@@ -72,7 +79,7 @@ class Screen:
             table.add_column(heading, overflow="fold")
         for row in rows:
             table.add_row(*(Text(cell, style="bold yellow" if at == 0 else "") for at, cell in enumerate(row)))
-        self.console.print(Padding(table, (1, 0, 0, 4)))
+        self.console.print(Padding(table, (1, 0, 0, _INDENT), expand=False))
 
     def closing(self, title: str, lines: Sequence[tuple[str, str]]) -> None:
         """Show how to go on: commands, and what each does."""
@@ -86,9 +93,12 @@ class Screen:
             self.console.print(Panel(body, title=Text(title), title_align="left", border_style="green"))
         else:
             self.console.print(Text(title))
-            self.console.print(Padding(body, (0, 0, 0, 4)))
+            self.console.print(Padding(body, (0, 0, 0, _INDENT), expand=False))
 
 
+_INDENT = 4
+_HANGING = 2
+"""Columns: how far output stands in, and how much further the rest of a long line."""
 _WORTH_TELLING = 0.05
 """Seconds below which a step's time says nothing."""
 

@@ -7,12 +7,12 @@ import sys
 import threading
 from pathlib import Path
 
-from image_factory.errors import ImageFactoryError, NotFound
+from image_factory.errors import NotFound, Unavailable
 from image_factory.oci.reference import Reference
 from image_factory_cli.demo.enrollments import MOVING, find_clone
 from image_factory_cli.demo.screen import Screen
 from image_factory_cli.demo.story import Story
-from image_factory_cli.demo.world import PLATFORM, World, make_room, push_move, read_record
+from image_factory_cli.demo.world import PLATFORM, Record, World, make_room, push_move, read_record
 
 DEFAULT_FOLDER = "image-factory-demo"
 
@@ -68,15 +68,16 @@ def move(root: Path, text: str) -> None:
         NotFound: the folder holds no demo, or its registry no such tag.
         InvalidReference: `text` is no image reference.
     """
-    _require(root)
+    record = _require(root)
     reference = Reference.parse(text)
     try:
-        with World(root) as world:
-            digest = push_move(world.registry.url, reference)
-    except ImageFactoryError:
-        record = read_record(root)
-        assert record is not None
+        world = World(root)
+    except Unavailable:
+        # Its ports are taken: it is being served, and takes a push like any registry.
         digest = push_move(f"http://127.0.0.1:{record.registry_port}", reference)
+    else:
+        with world:
+            digest = push_move(world.registry.url, reference)
     sys.stdout.write(f"{reference} points at {digest.short} now; image-factory observe will see it\n")
 
 
@@ -88,6 +89,8 @@ def shown(path: Path) -> str:
         return str(path)
 
 
-def _require(root: Path) -> None:
-    if read_record(root) is None:
+def _require(root: Path) -> Record:
+    record = read_record(root)
+    if record is None:
         raise NotFound(f"{root} holds no demo", hint="image-factory demo makes one")
+    return record

@@ -118,7 +118,7 @@ class Story:
         self.world.commit(self.world.platform, "Write the Kargo resources")
         with self.screen.step(("git", "log", "--oneline"), "read the log") as step:
             step.learned = f"one commit a run that learned something, pushed to {self.world.git.url(PLATFORM)}"
-        self.screen.output(self.world.log(self.world.platform))
+        self.screen.output(self.world.log(self.world.platform), is_cut=True)
 
     def _move(self) -> None:
         self.screen.chapter(f"A base image moves: {MOVING.repository.familiar}:{MOVING.tag}")
@@ -131,7 +131,7 @@ class Story:
         with self.screen.step(("git", "show"), "read the commit") as step:
             files, change = self.world.last_change(self.world.platform)
             step.learned = f"the move, with the time at which it was first seen, in {' and '.join(files)}"
-        self.screen.output(change)
+        self.screen.output(change, is_cut=True)
         self._step(("synth",), lambda out: _first(out))
 
     def _show_what_follows(self, before: Json) -> None:
