@@ -69,7 +69,7 @@ class Argument:
 class Source:
     """One `from` of a COPY, a mount, or one of these in an ONBUILD."""
 
-    __slots__ = ("instruction", "refusal", "role", "span", "stage", "triggered", "word")
+    __slots__ = ("implicit", "instruction", "refusal", "role", "span", "stage", "triggered", "word")
 
     def __init__(
         self, role: Role, word: str, instruction: Instruction, span: Span | None, stage: int, refusal: str | None = None
@@ -83,6 +83,8 @@ class Source:
         """Why BuildKit refuses it once it builds the stage."""
         self.triggered = False
         """Whether it stands in an ONBUILD."""
+        self.implicit = False
+        """Whether it is a mount that has no from, and need not have one."""
 
 
 class StageHead:
@@ -209,6 +211,7 @@ class Outline:
                     where = instruction.span(*flag.span(offset + mount.span[0], offset + mount.span[1]))
                 # BuildKit takes a mount without a from as one from scratch, even where a stage has that name.
                 source = Source(Role.MOUNT, mount.source or SCRATCH, instruction, where, stage, mount.refusal)
+                source.implicit = not mount.source and "type=cache" not in value.lower()
             elif name in _RUN_VALUES and value not in _RUN_VALUES[name]:
                 raise Refusal(f"--{name} cannot be {shown(value)}")
             if source is not None:

@@ -241,9 +241,9 @@ class Resolution:
                     again += [(user, pull) for user in users]
                 continue
             for user in users:
-                if 0 <= stage < user:
+                if 0 <= stage < user or source.implicit:
                     needs.setdefault(user, []).append(stage)
-                elif stage >= user:
+                if stage >= user:
                     late.append((user, stage, source))
         reached = [False] * count
         waiting = [] if built is None else [built]
@@ -259,12 +259,12 @@ class Resolution:
         for source, pull in pulls:
             users = children.get(source.stage, ()) if source.triggered else (source.stage,)
             pull.reachable = any(reached[user] for user in users)
-            if source.refusal is None:
+            # What BuildKit checks while it builds a stage, it does not check in one that it does not build.
+            if source.refusal is None or not pull.reachable:
                 self.pulls.append(pull)
         for user, pull in again:
             pull.reachable = pull.reachable or reached[user]
         for source in self._outline.sources:
-            # What BuildKit checks while it builds a stage, it does not check in one that it does not build.
             if source.refusal is not None:
                 users = children.get(source.stage, ()) if source.triggered else (source.stage,)
                 if any(reached[user] for user in users):
@@ -336,7 +336,7 @@ class Resolution:
         # FROM is no part of BuildKit's circles: only what is taken by COPY and mounts.
         circle = _circles(len(self.parents), edges)
         for user, stage, source in late:
-            if reached[user] or circle[user] == circle[stage]:
+            if circle[user] == circle[stage] or (reached[user] and not source.implicit):
                 message = f"{shown(source.word)} is not built before the stage that takes from it"
                 self._refuse(source.instruction.line, message)
 
