@@ -39,7 +39,7 @@ hosts = st.one_of(
 paths = st.lists(components(), min_size=1, max_size=4).map("/".join)
 tags = st.from_regex(r"\A[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")
 digests = st.sampled_from([("sha256", 64), ("sha384", 96), ("sha512", 128)]).flatmap(
-    lambda kind: st.text("0123456789abcdef", min_size=kind[1], max_size=kind[1]).map(lambda hex: f"{kind[0]}:{hex}")
+    lambda kind: st.text("0123456789abcdef", min_size=kind[1], max_size=kind[1]).map(lambda text: f"{kind[0]}:{text}")
 )
 
 
