@@ -49,7 +49,7 @@ def command(
     standard input. Nothing is fetched or built.
     """
     options = BuildOptions(_build_args(build_args), target, _platforms(platforms))
-    inspection = inspect(paths, options, standard_input=sys.stdin.buffer)
+    inspection = inspect(paths, options, standard_input=sys.stdin.buffer, environment=os.environ)
     write = _write_json if as_json else _write_text
     diagnostics = write(inspection, sys.stdout)
     if strict and diagnostics:
@@ -94,8 +94,11 @@ def _write_json(inspection: Inspection, out: TextIO) -> int:
 
 
 def _document(inspected: Inspected) -> dict[str, object]:
+    # Only what a bake or compose file builds has the two in the middle.
+    builder = {"definition": inspected.definition, "target": inspected.target} if inspected.definition else {}
     return {
         "file": inspected.file,
+        **builder,
         "references": [
             {
                 "written": found.written,
@@ -132,7 +135,12 @@ def _write_text(inspection: Inspection, out: TextIO) -> int:
         files += 1
         references += len(inspected.reading.references)
         diagnostics += len(inspected.reading.diagnostics)
-        out.write(f"{styled(_printable(inspected.file), bold=True)}\n")
+        builder = (
+            f"  ({_printable(inspected.target)} of {_printable(inspected.definition or '')})"
+            if inspected.target
+            else ""
+        )
+        out.write(f"{styled(_printable(inspected.file), bold=True)}{builder}\n")
         rows = [_row(found) for found in inspected.reading.references]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         for row, found in zip(rows, inspected.reading.references, strict=True):

@@ -109,4 +109,4 @@ def inner_path(folder: str, path: str) -> str | None:
     if "\0" in path or posixpath.isabs(path):
         return None
     joined = posixpath.normpath(posixpath.join(folder, path))
-    return None if joined == ".." or joined.startswith("../") else joined
+    return None if joined == ".." or joined.startswith(("../", "/")) else joined

@@ -6,12 +6,13 @@ stream, so that a tree of any number of files is read in the memory of one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
+from image_factory.dockerfile.definition import is_definition
 from image_factory.dockerfile.read import read_dockerfile
 from image_factory.dockerfile.reading import BuildOptions, Category, Diagnostic, Reading
 from image_factory.errors import NotFound
@@ -30,6 +31,10 @@ class Inspected:
     file: str
     """As it was given, or its path below the folder that was."""
     reading: Reading
+    definition: str | None = None
+    """The bake or compose file that says what is built; None where the Dockerfile itself was given."""
+    target: str | None = None
+    """The target or service of that file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +45,13 @@ class Inspection:
     files: Iterator[Inspected]
 
 
-def inspect(paths: Sequence[str], options: BuildOptions, *, standard_input: BinaryIO) -> Inspection:
+def inspect(
+    paths: Sequence[str], options: BuildOptions, *, standard_input: BinaryIO, environment: Mapping[str, str]
+) -> Inspection:
     """Return what the files at `paths` and in the folders there say of images.
+
+    Of a bake or compose file it is what its builds say: `options` are then what is given beside the file,
+    the target one of the file's targets, groups or services, and `environment` the values of its variables.
 
     Raises:
         NotFound: one of `paths` does not exist; nothing was read.
@@ -51,11 +61,13 @@ def inspect(paths: Sequence[str], options: BuildOptions, *, standard_input: Bina
             raise NotFound(
                 f"no such file or folder: {path!r}", hint="give Dockerfiles, folders, or - for standard input"
             )
-    is_single = len(paths) == 1 and not _is_folder(paths[0])
-    return Inspection(is_single, _inspect(paths, options, standard_input))
+    is_single = len(paths) == 1 and not _is_folder(paths[0]) and not is_definition(Path(paths[0]).name)
+    return Inspection(is_single, _inspect(paths, options, standard_input, environment))
 
 
-def _inspect(paths: Sequence[str], options: BuildOptions, standard_input: BinaryIO) -> Iterator[Inspected]:
+def _inspect(
+    paths: Sequence[str], options: BuildOptions, standard_input: BinaryIO, environment: Mapping[str, str]
+) -> Iterator[Inspected]:
     @lru_cache(maxsize=_CACHED_READINGS)
     def read_small(content: bytes) -> Reading:
         return read_dockerfile(content, options)
@@ -64,7 +76,7 @@ def _inspect(paths: Sequence[str], options: BuildOptions, standard_input: Binary
         if len(content) <= _CACHED_FILE:
             return read_small(content)
         if len(content) > MAX_FILE:
-            return _unreadable(f"the file is larger than {MAX_FILE} bytes")
+            return unreadable(f"the file is larger than {MAX_FILE} bytes")
         return read_dockerfile(content, options)
 
     for path in paths:
@@ -75,21 +87,26 @@ def _inspect(paths: Sequence[str], options: BuildOptions, standard_input: Binary
                 # One folder: the path below it says all. Several: which folder, too.
                 name = found.name if len(paths) == 1 else f"{path.rstrip('/')}/{found.name}"
                 yield Inspected(name, _read_found(found, read))
+        elif is_definition(Path(path).name):
+            from image_factory.usecases.inspect_definition import inspect_definition
+
+            yield from inspect_definition(path, options, environment)
         else:
             yield Inspected(path, _read_found(Found(path, path), read))
 
 
 def _read_found(found: Found, read: Callable[[bytes], Reading]) -> Reading:
     if found.problem is not None:
-        return _unreadable(found.problem)
+        return unreadable(found.problem)
     try:
         content = read_file(found.path)
     except OSError as error:
-        return _unreadable(f"the file cannot be read: {error.strerror}")
+        return unreadable(f"the file cannot be read: {error.strerror}")
     return read(content)
 
 
-def _unreadable(message: str) -> Reading:
+def unreadable(message: str) -> Reading:
+    """Return the reading of what could not be opened."""
     return Reading((), (Diagnostic(Category.UNREADABLE, 1, message),), ())
 
 
