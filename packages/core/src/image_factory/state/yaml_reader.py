@@ -56,6 +56,8 @@ def parse_mapping(text: str, source: str) -> dict[str, Any]:
     if node is None:
         return {}
     value = _Builder(source).value(node, 0)
+    if value is None:
+        return {}
     if not isinstance(value, dict):
         raise _invalid(source, 0, f"not a mapping but a {_kind(value)}")
     return value
