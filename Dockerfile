@@ -1,7 +1,7 @@
 # The container image of Image Factory: the command line with every plugin, git, and the Node that synth needs.
 #
 #   docker build -t image-factory .
-#   docker run --rm --read-only --tmpfs /tmp -v "$PWD:/work" image-factory validate
+#   docker run --rm --read-only --tmpfs /tmp -v "$PWD:/workspace" image-factory validate
 #
 # The bases are pinned by exact tag. Image Factory itself watches what these tags point at (image-factory/images.yaml)
 # and builds with the digest that is due, so no digest is written here that a person would have to keep current.
@@ -36,7 +36,7 @@ ENV PATH=/opt/image-factory/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 USER 65532:65532
-WORKDIR /work
+WORKDIR /workspace
 ENTRYPOINT ["image-factory"]
 CMD ["--help"]
 

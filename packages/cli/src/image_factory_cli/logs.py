@@ -50,7 +50,7 @@ class TextFormatter(logging.Formatter):
 
 
 def configure_logs(log_format: LogFormat, level: str | None) -> None:
-    """Send our own logs to standard error; those of libraries only where they warn.
+    """Send our own logs to standard error; those of libraries only where they fail.
 
     Args:
         level: without one, a program's log (json) tells all that happens, a person's only what to mind.
@@ -62,5 +62,5 @@ def configure_logs(log_format: LogFormat, level: str | None) -> None:
         handler.addFilter(lambda record: not getattr(record, "reported", False))
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.WARNING)
+    root.setLevel(logging.ERROR)
     logging.getLogger("image_factory").setLevel((level or ("info" if log_format == "json" else "warning")).upper())

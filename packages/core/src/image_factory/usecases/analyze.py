@@ -47,6 +47,12 @@ class Handover:
     source_repo: str | None = None
     source_provider: str | None = None
 
+    @property
+    def source(self) -> Mapping[str, str]:
+        """What it says of the source, by the source's field."""
+        given = {"dockerfile": self.dockerfile, "repo": self.source_repo, "provider": self.source_provider}
+        return {key: value for key, value in given.items() if value}
+
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
@@ -79,7 +85,11 @@ def analyze(bench: Workbench, handover: Handover | None = None, *, jobs: int = 1
     selected = _selected(enrollments, handover, str(bench.images_file))
     now = bench.clock.now()
 
-    managed = {name: one for name, one in selected.items() if one.kind is Kind.MANAGED}
+    managed = {
+        name: one.model_copy(update={"source": _source(one, handover)})
+        for name, one in selected.items()
+        if one.kind is Kind.MANAGED
+    }
     dockerfiles = Dockerfiles(bench)
     answers = dockerfiles.read(managed, jobs=jobs)
     names = assign_names(
@@ -124,7 +134,7 @@ def analyze(bench: Workbench, handover: Handover | None = None, *, jobs: int = 1
 
 
 def _selected(enrollments: Mapping[str, Enrollment], handover: Handover | None, file: str) -> Mapping[str, Enrollment]:
-    """Return the enrollments to analyze, with what the handover says of the source in place of theirs."""
+    """Return the enrollments to analyze."""
     if handover is None:
         return enrollments
     enrollment = enrollments.get(handover.image)
@@ -132,25 +142,21 @@ def _selected(enrollments: Mapping[str, Enrollment], handover: Handover | None, 
         raise NotFound(
             f"no image {handover.image!r} in {file}", hint="image-factory status lists the images that are enrolled"
         )
-    given = {
-        "dockerfile": handover.dockerfile,
-        "repo": handover.source_repo,
-        "provider": handover.source_provider,
-    }
-    overrides = {key: value for key, value in given.items() if value}
-    if enrollment.source is None:
-        if overrides:
-            raise Conflict(
-                f"image {handover.image!r} is external: it has no Dockerfile", hint="give it a source in images.yaml"
-            )
-        return {handover.image: enrollment}
-    source = _overridden(enrollment.source, overrides)
-    return {handover.image: enrollment.model_copy(update={"source": source})}
+    if enrollment.kind is Kind.EXTERNAL and handover.source:
+        raise Conflict(
+            f"image {handover.image!r} is external: it has no Dockerfile", hint="give it a source in images.yaml"
+        )
+    return {handover.image: enrollment}
 
 
-def _overridden(source: Source, overrides: Mapping[str, str]) -> Source:
+def _source(enrollment: Enrollment, handover: Handover | None) -> Source:
+    """Return where to read a Dockerfile: what a handover says of it wins, for this once."""
+    assert enrollment.source is not None
+    overrides = handover.source if handover is not None else {}
+    if not overrides:
+        return enrollment.source
     try:
-        return Source.model_validate({**source.model_dump(), **overrides})
+        return Source.model_validate({**enrollment.source.model_dump(), **overrides})
     except ValueError as error:
         given = ", ".join(f"{key} {value!r}" for key, value in overrides.items())
         raise UserError(f"not a source: {given}", hint=str(error).splitlines()[-1].strip()) from error
