@@ -30,7 +30,7 @@ def parse_duration(text: str) -> timedelta:
         shown = text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
         raise UserError(f"not a duration: {shown!r}", hint="write a number and a unit of s, m, h, d or w, such as 7d")
     seconds = sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(trimmed))
-    if seconds > timedelta.max.total_seconds():
+    if seconds > timedelta.max // timedelta(seconds=1):
         raise UserError(f"a duration without end: {trimmed!r}", hint="write at most 999999999d")
     return timedelta(seconds=seconds)
 
@@ -40,7 +40,7 @@ def format_duration(duration: timedelta) -> str:
 
     Parts of a second are dropped, and what is below zero is `0`.
     """
-    seconds = int(duration.total_seconds())
+    seconds = duration // timedelta(seconds=1)  # total_seconds() is a float, and rounds what is long
     if seconds <= 0:
         return "0"
     parts = []

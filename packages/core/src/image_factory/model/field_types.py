@@ -33,7 +33,7 @@ _STAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
 _INPUT = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}\Z")
 _WORKFLOW = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]{0,99}\.ya?ml\Z")
-_CONSTRAINT = re.compile(r"[A-Za-z0-9.*^~<>=!|,+ _-]{1,255}\Z")
+_CONSTRAINT = re.compile(r"(?!-)[A-Za-z0-9.*^~<>=!|,+ _-]{1,255}\Z")
 # What a shell, an expression or git's revision syntax gives a meaning to (git-check-ref-format, rules 3 to 10).
 _NOT_IN_A_REF = re.compile(r"[\s~^:?*\[\\$`;|&<>'\"(){}!]|@\{|//|/\.|\.\.")
 _EXPRESSION = re.compile(r"\$\{\{|\$\{%|\{\{|\$\(|`")

@@ -44,7 +44,8 @@ def check_record(model: type[Model], node: MapNode, subject: Subject) -> tuple[M
     """Return the record that `node` writes, or None and everything that is wrong with it."""
     problems = list(_repeated_keys(node, subject, ()))
     try:
-        record = model.model_validate(to_value(node))
+        # By the keys that YAML has, not by the records' names: rebuild_delay is a misspelt rebuildDelay.
+        record = model.model_validate(to_value(node), by_alias=True, by_name=False)
     except ValidationError as invalid:
         for found in invalid.errors(include_url=False, include_input=False):
             problems.append(_translate(model, node, found, subject))
@@ -224,7 +225,9 @@ def _meant(key: str, shape: Mapping[str, FieldShape]) -> str | None:
 def nearest(word: str, known: Sequence[str]) -> str | None:
     """Return the known word that `word` is probably a misspelling of, whatever its case and hyphens."""
     folded = {_fold(name): name for name in known}
-    close = difflib.get_close_matches(_fold(word[:64]), list(folded), n=1, cutoff=0.75)
+    # Two letters that changed places are a third of a word of three.
+    cutoff = 0.75 if len(word) > 4 else 0.6
+    close = difflib.get_close_matches(_fold(word[:64]), list(folded), n=1, cutoff=cutoff)
     return folded[close[0]] if close else None
 
 

@@ -114,9 +114,12 @@ class _FlatDumper(_Dumper):
 
 
 def _represent_text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    if "\n" in value and not re.search(r"[ \t]\n|\A\s|\r|\x85|\u2028|\u2029", value):
+    lines = value.split("\n")
+    is_prose = len(lines) > 1 and value[0] not in " \n" and all(line.rstrip() == line for line in lines)
+    if is_prose and "".join(lines).isprintable():
         return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|")
-    quoted = not isinstance(resolve(value), str) or _NUMBER_ELSEWHERE.match(value) or _DATE.match(value)
+    is_word = isinstance(resolve(value), str) and value.isprintable()
+    quoted = not is_word or _NUMBER_ELSEWHERE.match(value) or _DATE.match(value)
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style='"' if quoted else None)
 
 

@@ -32,7 +32,9 @@ _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 # yaml.org/type/int.html and yaml.org/type/float.html, the latter with YAML 1.2's exponent without a dot.
 _INT = re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0o?[0-7_]+|0|[1-9][0-9_]*)\Z")
 _SEXAGESIMAL = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?\Z")
-_FLOAT = re.compile(r"[-+]?(?:(?:[0-9][0-9_]*)?\.[0-9_]+|[0-9][0-9_]*\.?)(?:[eE][-+]?[0-9]+)?\Z")
+_FLOAT = re.compile(
+    r"[-+]?(?:(?:(?:[0-9][0-9_]*)?\.[0-9][0-9_]*|[0-9][0-9_]*\.)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+)\Z"
+)
 _SPECIAL = re.compile(r"(?:[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z")
 _NUMBER_START = frozenset("+-.0123456789")
 _PREFIX = "tag:yaml.org,2002:"
@@ -280,11 +282,8 @@ def resolve(text: str) -> str | int | float | bool | None:
         return text
     if _INT.match(text):
         return _integer(text.replace("_", ""))
-    if _FLOAT.match(text) and text.strip("+-") not in (".", "_"):
-        try:
-            return float(text.replace("_", ""))
-        except ValueError:
-            return text
+    if _FLOAT.match(text):
+        return float(text.replace("_", ""))
     if _SPECIAL.match(text):
         return float(text.lower().replace(".", "", 1))
     if _SEXAGESIMAL.match(text):

@@ -1,0 +1,441 @@
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from image_factory.errors import Conflict, ImageFactoryError, InvalidEnrollment, UnknownPlugin
+from image_factory.state.images_yaml import ImagesFile, PluginNames, add_entry, check_entry, read_images
+
+WEB = """\
+- name: web
+  registry: ghcr.io
+  repository: acme/web
+  source:
+    repo: acme/web
+"""
+POSTGRES = """\
+- name: postgres
+  repository: library/postgres
+  allowTags: ^16-alpine$
+"""
+ENTRY: dict[str, Any] = {"name": "redis", "repository": "library/redis", "tag": "7.0"}
+
+
+def read(text: str, plugins: PluginNames | None = None) -> ImagesFile:
+    return read_images(text, "images.yaml", plugins)
+
+
+def said(problems: tuple[ImageFactoryError, ...]) -> list[str]:
+    return [str(problem) for problem in problems]
+
+
+def names(images: ImagesFile) -> list[str]:
+    return [entry.enrollment.name for entry in images.enrollments]
+
+
+# --- reading -------------------------------------------------------------------------------------------
+
+
+def test_entries_are_read_with_their_lines() -> None:
+    images = read(f"# ours\n{WEB}\n{POSTGRES}")
+
+    assert images.problems == ()
+    assert [("web", 2), ("postgres", 8)] == [(entry.enrollment.name, entry.line) for entry in images.enrollments]
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "[]\n", "---\n"])
+def test_an_empty_file_enrolls_nothing_and_is_right(text: str) -> None:
+    assert ImagesFile() == read(text)
+
+
+def test_a_missing_name_and_a_wrong_delay_are_two_errors_and_cost_no_other_entry() -> None:
+    images = read(
+        f"{POSTGRES}- registry: ghcr.io\n  repository: acme/web\n  source: {{repo: acme/web}}\n  rebuildDelay: 7x\n"
+    )
+
+    assert said(images.problems) == [
+        "images.yaml:4: entry 2: name: missing",
+        "images.yaml:7: entry 2: rebuildDelay: not a duration: '7x'",
+    ]
+    assert [problem.hint for problem in images.problems] == [
+        "write it, such as name: web",
+        "write a number and a unit of s, m, h, d or w, such as 7d",
+    ]
+    assert names(images) == ["postgres"]
+
+
+def test_two_entries_of_one_name_are_an_error_naming_both_lines_and_neither_counts() -> None:
+    images = read(WEB + POSTGRES + WEB)
+
+    assert said(images.problems) == ["images.yaml:9: web: enrolled twice, in lines 1 and 9"]
+    assert names(images) == ["postgres"]
+    assert images.names == {"web", "postgres"}
+
+
+def test_the_name_of_a_bad_entry_is_known_so_that_its_state_is_not_archived() -> None:
+    images = read("- name: web\n  repository: UPPER\n")
+
+    assert names(images) == []
+    assert images.names == {"web"}
+
+
+@pytest.mark.parametrize(
+    ("lines", "error", "hint"),
+    [
+        pytest.param(
+            ["tag: 3.10"], "9: pg: tag: YAML takes 3.10 for a number, and text is meant", '"3.10"', id="number"
+        ),
+        pytest.param(["tag: on"], "9: pg: tag: YAML takes on for true or false, and text is meant", '"on"', id="truth"),
+        pytest.param(
+            ["tag:"], "8: pg: allowTags: missing, as are tag, constraint and source", "^16-alpine$", id="none"
+        ),
+        pytest.param(["tag: [a]"], "9: pg: tag: a list stands where text is meant", "16-alpine", id="a list"),
+        pytest.param(["tag: 'a:b'"], "9: pg: tag: not a tag: 'a:b'", "letters", id="a tag that is none"),
+        pytest.param(
+            ["tag: x", "criticality: hihg"],
+            "10: pg: criticality: 'hihg' is none of low, normal, high, critical",
+            "did you mean 'high'?",
+            id="a misspelt word",
+        ),
+        pytest.param(
+            ["tag: x", "autoRebuild: perhaps"],
+            "10: pg: autoRebuild: 'perhaps' stands where true or false is meant",
+            "write true or false",
+            id="no truth",
+        ),
+        pytest.param(
+            ["tag: x", "metadata: text"],
+            "10: pg: metadata: 'text' stands where a mapping is meant",
+            "below",
+            id="no map",
+        ),
+        pytest.param(
+            ["tag: x", "updates: text"], "10: pg: updates: 'text' stands where a list is meant", "- ", id="no list"
+        ),
+        pytest.param(
+            ["tag: x", "updates:", "  - repo: a/b", "    path: ../x", "    type: yaml-update"],
+            "12: pg: updates[0].path: not a path inside the repository: '../x'",
+            "apps/web",
+            id="deep inside",
+        ),
+        pytest.param(["tag: x", "tag: y"], "10: pg: tag: written twice, in lines 9 and 10", "keep one", id="twice"),
+        pytest.param(
+            ["tag: x", "metadata:", "  title: ${{ x }}"],
+            "11: pg: metadata.title: '${{ x }}' holds an expression or an invisible character",
+            "plain text",
+            id="an expression",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_line_its_field_and_what_would_be_right(
+    lines: list[str], error: str, hint: str
+) -> None:
+    text = WEB + "\n# the database\n- name: pg\n" + "".join(f"  {line}\n" for line in lines) + "  repository: x/pg\n"
+
+    (problem,) = read(text).problems
+
+    assert str(problem) == f"images.yaml:{error}"
+    assert hint in problem.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        pytest.param("images:\n  - name: a\n", "images.yaml:1: a mapping stands where a list", id="a mapping above"),
+        pytest.param("hello\n", "images.yaml:1: text stands where a list", id="text"),
+        pytest.param("- hello\n", "images.yaml:1: entry 1: 'hello' stands where an image", id="text for an entry"),
+        pytest.param("- [a]\n", "images.yaml:1: entry 1: a list stands where an image", id="a list for an entry"),
+        pytest.param("- name: a\n b: c\n", "images.yaml:2: not YAML at column 2", id="wrong indentation"),
+    ],
+)
+def test_a_file_of_another_shape_is_one_error(text: str, error: str) -> None:
+    (problem,) = read(text).problems
+
+    assert str(problem).startswith(error)
+    assert problem.hint
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("rebuildDely", "did you mean 'rebuildDelay'?"),
+        ("rebuild_delay", "did you mean 'rebuildDelay'?"),
+        ("dockerfile", "did you mean 'source.dockerfile'?"),
+        ("zzz", "known keys: name, registry,"),
+    ],
+)
+def test_an_unknown_key_is_a_warning_that_names_the_key_that_was_meant(key: str, hint: str) -> None:
+    images = read(f"{WEB}  {key}: 3d\n")
+
+    (warning,) = images.warnings
+    assert str(warning) == f"images.yaml:6: web: {key}: unknown key {key!r}"
+    assert hint in warning.hint
+    assert names(images) == ["web"]
+
+
+def test_an_unknown_key_is_found_inside_lists_and_mappings_too() -> None:
+    images = read(f"{WEB}    brnch: x\n  updates:\n    - {{repo: a/b, path: x, type: yaml-update, kye: y}}\n")
+
+    assert [warning.hint for warning in images.warnings] == ["did you mean 'branch'?", "did you mean 'key'?"]
+
+
+def test_a_key_in_snake_case_sets_nothing() -> None:
+    images = read(f"{WEB}  rebuild_delay: 3d\n")
+
+    (entry,) = images.enrollments
+    assert entry.enrollment.rebuild_delay.days == 7
+
+
+def test_both_shapes_say_the_same_and_keep_their_lines() -> None:
+    nested = "- name: web\n  enrollment:\n    registry: ghcr.io\n    repository: acme/web\n    source:\n      repo: acme/web\n"
+
+    assert read(WEB).enrollments[0].enrollment == read(nested).enrollments[0].enrollment
+    assert said(read(nested.replace("acme/web", "A")).problems)[0].startswith("images.yaml:4: web: repository: not a")
+
+
+def test_anchors_and_merge_keys_are_followed() -> None:
+    images = read(
+        "- &web\n  name: a\n  registry: ghcr.io\n  repository: acme/a\n  source: {repo: acme/a}\n- <<: *web\n  name: b\n"
+    )
+
+    assert images.problems == ()
+    assert names(images) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("branch", "--upload-pack=x"),
+        ("dockerfile", "../../etc/passwd"),
+        ("workflow", "../x.yml"),
+        ("repo", "ext::sh -c id"),
+        ("target", "${{ x }}"),
+        ("context", "/etc"),
+    ],
+)
+def test_a_value_that_could_escape_is_an_error_of_its_field(field: str, value: str) -> None:
+    source = {"repo": "acme/web", field: value}
+    lines = "".join(f"    {key}: {item!r}\n" for key, item in source.items())
+    images = read(f"- name: web\n  registry: ghcr.io\n  repository: acme/web\n  source:\n{lines}")
+
+    assert names(images) == []
+    assert f"source.{field}" in said(images.problems)[0]
+
+
+def test_a_name_with_an_expression_is_shown_and_refused() -> None:
+    images = read("- name: '${{ x }}'\n  repository: a/b\n  tag: x\n")
+
+    assert said(images.problems)[0].startswith("images.yaml:1: ${{ x }}: name: not a name: '${{ x }}'")
+
+
+def test_a_name_of_control_characters_does_not_reach_the_terminal() -> None:
+    images = read('- name: "a\\e[2J"\n  repository: a/b\n  tag: x\n')
+
+    assert "\x1b" not in str(images.problems[0])
+
+
+# --- plugins ---------------------------------------------------------------------------------------------
+
+PLUGINS = PluginNames(
+    installed={"source": frozenset({"git"}), "file updater": frozenset({"yaml-update", "helm-update-image"})},
+    published={"source": frozenset({"github", "gitlab"})},
+)
+
+
+def test_a_provider_that_is_not_installed_names_the_extra_even_where_it_is_the_default() -> None:
+    (problem,) = read(WEB, PLUGINS).problems
+
+    assert isinstance(problem, UnknownPlugin)
+    assert str(problem) == "images.yaml:4: web: source.provider: no source plugin is called 'github'"
+    assert problem.hint == "pip install 'image-factory[github]'"
+
+
+def test_an_unknown_update_type_names_the_installed_ones() -> None:
+    text = WEB.replace("repo: acme/web", "repo: acme/web\n    provider: git")
+    images = read(f"{text}  updates:\n    - {{repo: a/b, path: x, type: yaml-updat}}\n", PLUGINS)
+
+    (problem,) = images.problems
+    assert "web: updates[0].type: no file updater plugin is called 'yaml-updat'" in str(problem)
+    assert "did you mean 'yaml-update'? installed: helm-update-image, yaml-update" in problem.hint
+
+
+# --- size --------------------------------------------------------------------------------------------------
+
+
+def test_ten_times_the_entries_take_about_ten_times_as_long() -> None:
+    def seconds(count: int) -> float:
+        text = "".join(WEB.replace("web", f"web-{number}") for number in range(count))
+        began = time.process_time()
+        assert len(read(text).enrollments) == count
+        return time.process_time() - began
+
+    seconds(100)
+    small = min(seconds(200) for _ in range(3))
+
+    assert seconds(2_000) < 30 * small
+
+
+def test_a_billion_laughs_end_at_once() -> None:
+    text = "- &a0 {x: y}\n" + "".join(f"- &a{n} [{f'*a{n - 1},' * 9}]\n" for n in range(1, 12))
+
+    (problem,) = read(text).problems
+
+    assert "aliases" in problem.message
+
+
+@given(st.text(max_size=200))
+def test_no_text_breaks_the_reader(text: str) -> None:
+    for problem in read(text).problems:
+        assert problem.location is not None
+
+
+FRAGMENTS = [
+    "- ",
+    "name: ",
+    "web",
+    "\n",
+    "  ",
+    "source:",
+    " repo: a/b",
+    "&a ",
+    "*a",
+    "<<: ",
+    "[",
+    "]",
+    "{",
+    "}",
+    "'",
+    "7",
+    "~",
+]
+
+
+@given(st.lists(st.sampled_from(FRAGMENTS), max_size=30).map("".join))
+def test_nothing_that_looks_like_an_entry_breaks_the_reader(text: str) -> None:
+    for problem in read(text, PLUGINS).problems:
+        assert str(problem).startswith("images.yaml")
+
+
+# --- editing -----------------------------------------------------------------------------------------------
+
+LAYOUTS = [
+    pytest.param("", id="an empty file"),
+    pytest.param("# our images\n", id="a comment alone"),
+    pytest.param(WEB, id="one entry"),
+    pytest.param(f"# first\n{WEB}\n# second\n{POSTGRES}# the end\n", id="comments all about"),
+    pytest.param(WEB.rstrip("\n"), id="no line end at the end"),
+    pytest.param((WEB + POSTGRES).replace("\n", "\r\n"), id="Windows' line ends"),
+    pytest.param("".join(f"  {line}\n" for line in WEB.splitlines()), id="an indented list"),
+    pytest.param("-   name: web\n    repository: a/b\n    tag: x\n", id="far from the hyphen"),
+    pytest.param(f"---\n{WEB}...\n", id="a document with its marks"),
+    pytest.param(f"\ufeff# ü€🙂\n{WEB}...\n", id="a byte order mark and characters of several bytes"),
+    pytest.param(f"{POSTGRES}  metadata:\n    description: |+\n      text\n\n\n", id="text that keeps its blank lines"),
+    pytest.param(f"{POSTGRES}  metadata:\n    description: >-\n      text\n      more\n", id="folded text"),
+    pytest.param("- {name: web, repository: a/b, tag: x}\n", id="entries with braces"),
+    pytest.param(f"- &a {{name: web, repository: a/b, tag: x}}\n- <<: *a\n  name: b\n", id="anchors"),
+    pytest.param("- name: bad\n", id="an entry that is wrong itself"),
+]
+
+
+@pytest.mark.parametrize("text", LAYOUTS)
+def test_an_added_entry_only_adds_lines(text: str) -> None:
+    edited = add_entry(text, ENTRY)
+
+    before, after = text.splitlines(), edited.splitlines()
+    kept = [line for line in after if line in set(before)]
+    assert [line for line in before if line.strip()] == [line for line in kept if line.strip()]
+    assert read(edited).enrollments[-1].enrollment.name == "redis"
+    assert names(read(edited))[:-1] == names(read(text))
+    assert ("\r\n" in edited) == ("\r\n" in text)
+    assert edited.replace("\r\n", "").count("\n") == (0 if "\r\n" in text else edited.count("\n"))
+
+
+def test_an_added_entry_looks_like_the_others() -> None:
+    edited = add_entry(f"{WEB}\n{POSTGRES}", {**ENTRY, "metadata": {"owner": "on", "title": "a\nb\n"}})
+
+    assert edited == (
+        f"{WEB}\n{POSTGRES}\n- name: redis\n  repository: library/redis\n"
+        '  tag: "7.0"\n  metadata:\n    owner: "on"\n    title: |\n      a\n      b\n'
+    )
+
+
+def test_lists_are_indented_as_the_files_are() -> None:
+    text = WEB + "  updates:\n  - repo: a/b\n    path: x\n    type: yaml-update\n"
+    entry = {**ENTRY, "exemptions": [{"owner": "a", "reason": "b", "expiry": "2027-01-01"}]}
+
+    assert '  exemptions:\n  - owner: a\n    reason: b\n    expiry: "2027-01-01"\n' in add_entry(text, entry)
+
+
+@pytest.mark.parametrize("text", ["[]\n", "# none yet\n[]  # none\n", "[{name: web, repository: a/b, tag: x}]\n"])
+def test_a_list_in_brackets_takes_an_entry_too(text: str) -> None:
+    images = read(add_entry(text, ENTRY))
+
+    assert images.problems == ()
+    assert names(images)[-1] == "redis"
+    assert [name for name in names(images) if name == "web"] == names(read(text))
+
+
+def test_a_name_that_is_there_already_is_refused_with_its_line() -> None:
+    with pytest.raises(Conflict, match="redis is enrolled already") as caught:
+        add_entry(add_entry(WEB, ENTRY), ENTRY)
+
+    assert caught.value.location is not None
+    assert caught.value.location.line == 7
+
+
+def test_the_name_of_a_bad_entry_is_taken_too() -> None:
+    with pytest.raises(Conflict):
+        add_entry("- name: redis\n", ENTRY)
+
+
+@pytest.mark.parametrize("text", ["a: b\n", "- [\n", "text\n"])
+def test_a_file_that_is_no_list_is_left_alone(text: str) -> None:
+    with pytest.raises(InvalidEnrollment):
+        add_entry(text, ENTRY)
+
+
+def test_a_wrong_entry_is_not_added() -> None:
+    with pytest.raises(InvalidEnrollment, match="rebuildDelay: not a duration"):
+        add_entry(WEB, {**ENTRY, "rebuildDelay": "7x"})
+
+
+def test_an_entry_is_checked_before_it_stands_anywhere() -> None:
+    problems, warnings = check_entry({"name": "Web", "repository": "a/b", "tga": "x"})
+
+    assert said(problems) == [
+        "Web: name: not a name: 'Web'",
+        "Web: allowTags: missing, as are tag, constraint and source",
+    ]
+    assert [warning.hint for warning in warnings] == ["did you mean 'tag'?"]
+
+
+_NAMES = st.from_regex(r"[a-z][a-z0-9-]{0,10}[a-z0-9]", fullmatch=True)
+_TEXTS = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=12).filter(
+    lambda text: "${" not in text
+)
+_ENTRIES = st.fixed_dictionaries(
+    {"name": _NAMES, "repository": st.just("acme/x"), "tag": st.from_regex(r"[0-9][0-9.e_]{0,5}", fullmatch=True)},
+    optional={"metadata": st.fixed_dictionaries({"owner": _TEXTS, "title": _TEXTS})},
+)
+_COMMENTS = st.text(st.characters(exclude_categories=("C",), exclude_characters="\x85\u2028\u2029"), max_size=12)
+
+
+@given(st.lists(st.tuples(_ENTRIES, _COMMENTS), max_size=4, unique_by=lambda pair: pair[0]["name"]))
+def test_entries_added_one_by_one_are_all_there_and_no_earlier_line_has_changed(
+    added: list[tuple[dict[str, Any], str]],
+) -> None:
+    text = ""
+    for number, (entry, comment) in enumerate(added):
+        edited = add_entry(text, entry)
+        assert edited.startswith(text)
+        text = f"{edited}# {comment}\n"
+        images = read(text)
+        assert images.problems == ()
+        assert len(images.enrollments) == number + 1
+        last = images.enrollments[-1].enrollment
+        assert (last.name, last.tag) == (entry["name"], entry["tag"])
+        assert entry.get("metadata", {}).get("owner") == (last.metadata.owner if last.metadata else None)
