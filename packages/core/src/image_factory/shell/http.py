@@ -217,6 +217,9 @@ class HttpClient:
                 raise ProtocolError(f"cannot trust {host}: {reason}", hint=hint) from error
             raise _NotSent(f"cannot reach {host}: {reason}", hint="check the address and the network") from error
         except (httpx.ProxyError, httpx.NetworkError, httpx.RemoteProtocolError) as error:
+            if "location header" in str(error):
+                # httpx reads it even where it is told not to follow.
+                raise ProtocolError(f"{redacted(request.url)} redirects to what is no URL") from error
             raise Unavailable(f"no whole answer from {host}: {error}", hint="it is asked again later") from error
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError, ValueError) as error:
             # Their text may hold what was to be sent, so neither it nor its chain goes further.
@@ -345,6 +348,8 @@ def _decoded(answer: httpx.Response, max_bytes: int) -> Iterator[bytes]:
             yield unpacker.decompress(part, max_bytes + 1)
         except zlib.error as error:
             raise ProtocolError(f"{host_of(str(answer.url))} sends gzip that is none") from error
+    if not unpacker.eof:
+        raise ProtocolError(f"{host_of(str(answer.url))} sends gzip that is none, or half of it")
 
 
 def _too_large(host: str, max_bytes: int) -> RemoteError:
