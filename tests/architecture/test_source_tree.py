@@ -14,7 +14,9 @@ MAX_LINES = 500
 """Lines. A file past them says why in its docstring (style, "Size")."""
 VAGUE = {"utils", "util", "helpers", "helper", "common", "base", "manager", "misc", "tools"}
 
-WITHOUT_TWIN: dict[str, str] = {}
+WITHOUT_TWIN: dict[str, str] = {
+    "packages/cli/src/image_factory_cli/demo/story.py": "tests/e2e/test_demo.py",
+}
 """Source files whose test lies elsewhere, and where."""
 
 
