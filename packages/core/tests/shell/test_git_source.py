@@ -110,7 +110,7 @@ def counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_thousand_reads_of_a_local_repository_cost_two_processes(
     planted: tuple[Path, Planted], counted: Path
 ) -> None:
-    folder, commits = planted
+    folder, _ = planted
     source = GitSource()
     repository = at(str(folder / "acme.git"))
 
@@ -231,7 +231,7 @@ def test_a_file_above_the_limit_is_refused_and_the_next_one_read(planted: tuple[
     source = GitSource(max_file=1000)
     repository = at(str(folder / "acme.git"))
 
-    with pytest.raises(ProtocolError, match="large.bin.*has 1536000 bytes"):
+    with pytest.raises(ProtocolError, match=r"large\.bin.*has 1536000 bytes"):
         source.read(repository, commits.head, "large.bin")
 
     assert source.read(repository, commits.head, "Dockerfile") == FILES["Dockerfile"]

@@ -171,6 +171,7 @@ class _Handler(BaseHTTPRequestHandler):
     """Hands each request to `git http-backend` as RFC 3875 (CGI) describes."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # headers and body in one packet, not 40 ms apart
     server_version = "image-factory-git"
     server: _Server
 
@@ -188,54 +189,17 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         headers = {key.lower(): value for key, value in self.headers.items()}
         owner.requests.append(GitRequest(self.command, parts.path, parts.query, headers))
-        body = self._body(headers)
-        if owner.credentials is not None and not _is_allowed(headers.get("authorization", ""), owner.credentials):
+        body = read_body(self, headers)
+        if owner.credentials is not None and not is_allowed(headers.get("authorization", ""), owner.credentials):
             self._send(401, {"WWW-Authenticate": 'Basic realm="git"'}, b"credentials, please\n")
             return
-        environment = clean_environment(
-            {
-                "GIT_PROJECT_ROOT": str(owner.folder.resolve()),
-                "GIT_HTTP_EXPORT_ALL": "1",
-                "GIT_CONFIG_NOSYSTEM": "1",
-                "GIT_CONFIG_GLOBAL": os.devnull,
-                "GIT_CONFIG_COUNT": "1",
-                "GIT_CONFIG_KEY_0": "safe.directory",
-                "GIT_CONFIG_VALUE_0": "*",
-                "PATH_INFO": unquote(parts.path),
-                "QUERY_STRING": parts.query,
-                "REQUEST_METHOD": self.command,
-                "CONTENT_TYPE": headers.get("content-type", ""),
-                "CONTENT_LENGTH": str(len(body)),
-                "HTTP_CONTENT_ENCODING": headers.get("content-encoding", ""),
-                "GIT_PROTOCOL": headers.get("git-protocol", ""),
-                "REMOTE_ADDR": "127.0.0.1",
-            }
-        )
-        finished = run_tool(["git", "http-backend"], stdin=body, environment=environment, max_output=1024**3)
-        head, _, content = finished.stdout.partition(b"\r\n\r\n")
-        answer = {}
-        for line in head.decode("latin-1").split("\r\n"):
-            key, _, value = line.partition(":")
-            answer[key.strip()] = value.strip()
-        status = int(answer.pop("Status", "200 OK" if answer else "500 Error").split()[0])
-        self._send(status, answer, content)
-
-    def _body(self, headers: Mapping[str, str]) -> bytes:
-        if headers.get("transfer-encoding", "").lower() != "chunked":
-            return self.rfile.read(int(headers.get("content-length", "0")))
-        body = bytearray()
-        while size := int(self.rfile.readline().split(b";")[0], 16):
-            body += self.rfile.read(size)
-            self.rfile.readline()
-        self.rfile.readline()
-        return bytes(body)
+        self._send(*git_answer(owner.folder, self.command, parts.path, parts.query, headers, body))
 
     def _send(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         try:
             self.send_response(status)
             for key, value in headers.items():
-                if key:
-                    self.send_header(key, value)
+                self.send_header(key, value)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -243,7 +207,54 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True  # the client went away
 
 
-def _is_allowed(header: str, credentials: Credentials) -> bool:
+def git_answer(
+    folder: Path, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes
+) -> tuple[int, dict[str, str], bytes]:
+    """Return status, headers and body of git's answer to one request of its smart HTTP protocol."""
+    environment = clean_environment(
+        {
+            "GIT_PROJECT_ROOT": str(folder.resolve()),
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": "safe.directory",
+            "GIT_CONFIG_VALUE_0": "*",
+            "PATH_INFO": unquote(path),
+            "QUERY_STRING": query,
+            "REQUEST_METHOD": method,
+            "CONTENT_TYPE": headers.get("content-type", ""),
+            "CONTENT_LENGTH": str(len(body)),
+            "HTTP_CONTENT_ENCODING": headers.get("content-encoding", ""),
+            "GIT_PROTOCOL": headers.get("git-protocol", ""),
+            "REMOTE_ADDR": "127.0.0.1",
+        }
+    )
+    finished = run_tool(["git", "http-backend"], stdin=body, environment=environment, max_output=1024**3)
+    head, _, content = finished.stdout.partition(b"\r\n\r\n")
+    answer = {}
+    for line in head.decode("latin-1").split("\r\n"):
+        key, colon, value = line.partition(":")
+        if colon:
+            answer[key.strip()] = value.strip()
+    status = int(answer.pop("Status", "200 OK" if answer else "500 Error").split()[0])
+    return status, answer, content
+
+
+def read_body(handler: BaseHTTPRequestHandler, headers: Mapping[str, str]) -> bytes:
+    """Return a request's body, whether it comes whole or in chunks."""
+    if headers.get("transfer-encoding", "").lower() != "chunked":
+        return handler.rfile.read(int(headers.get("content-length", "0")))
+    body = bytearray()
+    while size := int(handler.rfile.readline().split(b";")[0], 16):
+        body += handler.rfile.read(size)
+        handler.rfile.readline()
+    handler.rfile.readline()
+    return bytes(body)
+
+
+def is_allowed(header: str, credentials: Credentials) -> bool:
+    """Whether an `Authorization` header holds these credentials, as Basic."""
     wanted = base64.b64encode(f"{credentials.username}:{credentials.password}".encode()).decode()
     return hmac.compare_digest(header.encode(), f"Basic {wanted}".encode())
 

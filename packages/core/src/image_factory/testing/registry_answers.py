@@ -199,9 +199,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def _token(self) -> None:
         access = self.registry.access or Access(anonymous=True)
-        scope = " ".join(self._query.get("scope", []))
         scheme, _, value = self.headers.get("Authorization", "").partition(" ")
         user, secret = self._user_of_token_request(scheme, value)
+        scope = " ".join(self._query.get("scope", []))
         if secret or user:
             known = compare_digest(user.encode(), access.username.encode()) or not user or user == "<token>"
             if not (known and compare_digest(secret.encode(), access.password.encode())):
