@@ -1,0 +1,81 @@
+"""`observe` as people and Kargo's Job call it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+Folder = Any  # of this package's conftest
+
+DIGEST = f"sha256:{'b' * 64}"
+
+
+@pytest.fixture
+def web(folder: Folder) -> Folder:
+    folder.service("web", "FROM node:22\n")
+    folder.managed("web")
+    folder.registry.push_image("library/node", "22")
+    folder.run("analyze")
+    return folder
+
+
+def test_what_moved_is_said_and_committed(web: Folder) -> None:
+    first = web.run("observe")
+    web.registry.push_image("library/node", "22", seed="second")
+    second = web.run("observe")
+
+    assert (first.code, second.code) == (0, 0)
+    assert "node-22: first seen at sha256:" in first.out
+    assert "node-22: moved from sha256:" in second.out
+    assert web.git("log", "--format=%s").splitlines()[:2] == ["Observe node-22", "Observe node-22"]
+
+
+def test_a_run_that_learns_nothing_commits_nothing(web: Folder) -> None:
+    web.run("observe")
+    count = web.git("rev-list", "--count", "HEAD")
+
+    assert web.run("observe").out.splitlines() == ["1 unchanged"]
+    assert web.git("rev-list", "--count", "HEAD") == count
+
+
+def test_a_dry_run_asks_and_writes_nothing(web: Folder) -> None:
+    ran = web.run("observe", "--dry-run")
+
+    assert "+currentDigest:" in ran.out
+    assert "currentDigest" not in (web.root / "state/base-images/node-22.yaml").read_text()
+
+
+def test_a_digest_seen_by_kargo_is_recorded(web: Folder) -> None:
+    ran = web.run("observe", "--base", "node-22", "--digest", DIGEST, "--json")
+
+    assert ran.json["outcomes"] == [
+        {"name": "node-22", "outcome": "changed", "changes": ["first seen at sha256:bbbbbbbbbbbb"]}
+    ]
+    assert DIGEST in (web.root / "state/base-images/node-22.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        pytest.param(["--digest", DIGEST], "--digest without one --base", id="a digest of no base"),
+        pytest.param(["--base", "node-22", "--digest", "latest"], "not a digest: 'latest'", id="no digest"),
+        pytest.param(["--base", "nope"], "'nope'", id="an unknown base"),
+    ],
+)
+def test_bad_usage_is_one_error_that_says_what(web: Folder, words: list[str], message: str) -> None:
+    ran = web.run("observe", *words)
+
+    assert ran.code == 2
+    assert message in ran.err
+
+
+def test_a_registry_that_does_not_know_the_tag_fails_that_image_alone(web: Folder) -> None:
+    web.service("api", "FROM redis:7\n")
+    web.managed("web", "api")
+    web.run("analyze")
+
+    ran = web.run("observe")
+
+    assert ran.code == 3
+    assert "1 changed, 1 failed" in ran.out

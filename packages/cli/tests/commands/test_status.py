@@ -1,0 +1,71 @@
+"""`status`: a table for people, JSON for programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+Folder = Any  # of this package's conftest
+
+
+@pytest.fixture
+def web(folder: Folder) -> Folder:
+    folder.service("web", "FROM node:22\n")
+    folder.managed("web")
+    folder.registry.push_image("library/node", "22")
+    folder.run("analyze")
+    folder.run("observe")
+    return folder
+
+
+def test_a_table_lists_images_and_bases(web: Folder) -> None:
+    ran = web.run("status")
+
+    assert ran.code == 0
+    images, bases = ran.out.split("\n\n")
+    assert images.splitlines()[1].split()[:3] == ["web", "managed", "success"]
+    assert bases.splitlines()[1].split()[:2] == ["node-22", "docker.io/library/node:22"]
+
+
+def test_one_image_s_json_holds_configuration_and_runtime(web: Folder) -> None:
+    data = web.run("status", "web", "--json").json
+
+    assert data["configuration"]["enrollment"]["repository"] == "acme/web"
+    assert data["runtime"]["discoveryStatus"] == "success"
+
+
+def test_a_base_s_json_names_its_dependents(web: Folder) -> None:
+    assert web.run("status", "node-22", "--json").json["dependents"] == ["web"]
+
+
+def test_one_image_is_shown_as_yaml_to_a_person(web: Folder) -> None:
+    assert yaml.safe_load(web.run("status", "web").out)["name"] == "web"
+
+
+def test_all_as_json(web: Folder) -> None:
+    web.managed("web", "api")
+
+    data = web.run("status", "--json").json
+
+    assert [image["name"] for image in data["images"]] == ["web"]
+    assert [base["name"] for base in data["bases"]] == ["node-22"]
+    assert data["unanalyzed"] == ["api"]
+
+
+def test_an_unknown_image_is_an_error(web: Folder) -> None:
+    ran = web.run("status", "nope")
+
+    assert (ran.code, ran.out) == (2, "")
+    assert "no image is called 'nope'" in ran.err
+
+
+def test_a_broken_file_is_named_and_the_others_are_shown(web: Folder) -> None:
+    web.write("state/images/other.yaml", ": [")
+
+    ran = web.run("status")
+
+    assert ran.code == 3
+    assert "other.yaml" in ran.err
+    assert "web" in ran.out
