@@ -144,7 +144,7 @@ class _ComposeReader:
         extends = raw.get("extends")
         if extends is None:
             return service
-        line = _line(raw)
+        line = _line(service)
         other = extends if isinstance(extends, str) else _text(extends, "service")
         file = None if isinstance(extends, str) else _text(extends, "file")
         place = path if file is None else inner_path(posixpath.dirname(path), file)

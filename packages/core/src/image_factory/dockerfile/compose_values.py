@@ -68,11 +68,13 @@ def compose_document(text: str, interpolation: Interpolation) -> dict[str, Any]:
     if len(text) > MAX_DEFINITION:
         raise ComposeError(1, f"the file is larger than {MAX_DEFINITION} characters")
     try:
+        _check_depth(text)
         root = yaml.compose(text, Loader=_Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or "not YAML"
-        raise ComposeError(mark.line + 1 if mark else 1, str(problem)) from error
+        last = text.count("\n", 0, len(text.rstrip())) + 1
+        raise ComposeError(min(mark.line + 1, last) if mark else 1, str(problem)) from error
     except (RecursionError, ValueError) as error:
         raise ComposeError(1, "not YAML that can be read") from error
     if root is None:
@@ -81,6 +83,19 @@ def compose_document(text: str, interpolation: Interpolation) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ComposeError(1, "a compose file holds a mapping")
     return document
+
+
+def _check_depth(text: str) -> None:
+    """Look at how deep the text goes before nodes are made: libyaml's composer calls itself until the process dies."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
+            depth += 1
+            if depth > MAX_DEPTH:
+                line = event.start_mark.line + 1
+                raise ComposeError(line, f"values stand in each other more than {MAX_DEPTH} deep")
+        elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
+            depth -= 1
 
 
 class _Values:
