@@ -240,10 +240,10 @@ class HttpClient:
         import httpx
 
         limits = self._limits
-        verify: ssl.SSLContext | bool = True
+        verify = httpx.create_ssl_context(trust_env=trust_environment)
         if ca_file:
             try:
-                verify = ssl.create_default_context(cafile=ca_file)
+                verify.load_verify_locations(ca_file)
             except (OSError, ssl.SSLError) as error:
                 raise ProtocolError(
                     f"cannot read the CA file {ca_file}: {error}", hint="registries: caFile in config.yaml names it"
