@@ -28,7 +28,7 @@ EXTERNAL: dict[str, Any] = {"name": "pg", "repository": "library/postgres", "tag
 def test_an_image_with_a_source_is_managed_in_both_shapes() -> None:
     nested = {"name": "web", "enrollment": {key: item for key, item in MANAGED.items() if key != "name"}}
 
-    assert Kind.MANAGED == Enrollment.model_validate(MANAGED).kind
+    assert Enrollment.model_validate(MANAGED).kind == Kind.MANAGED
     assert Enrollment.model_validate(MANAGED) == Enrollment.model_validate(nested)
 
 
@@ -127,4 +127,4 @@ def test_a_whole_entry_breaks_no_rule(entry: dict[str, Any]) -> None:
 
 
 def test_keys_that_say_nothing_for_an_external_image_are_found() -> None:
-    assert [("updates",)] == [idle.path for idle in find_idle_keys({**EXTERNAL, "updates": []})]
+    assert [idle.path for idle in find_idle_keys({**EXTERNAL, "updates": []})] == [("updates",)]

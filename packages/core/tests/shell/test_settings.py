@@ -131,7 +131,7 @@ def test_every_problem_of_all_three_is_told_with_where_it_comes_from(folder: Pat
         "$IMAGE_FACTORY_COMMIT_PUSH: commit.push: 'perhaps' stands where true or false is meant",
         "flag for kargo.nmespace: kargo.nmespace: unknown key 'nmespace'",
     ]
-    with pytest.raises(InvalidSettings, match="not a name: 'A B' .and 2 more: image-factory validate lists them"):
+    with pytest.raises(InvalidSettings, match=r"not a name: 'A B' \(and 2 more: image-factory validate lists them\)"):
         load_settings(folder, environ, {"kargo.nmespace": "x"})
 
 

@@ -44,7 +44,7 @@ def test_entries_are_read_with_their_lines() -> None:
     images = read(f"# ours\n{WEB}\n{POSTGRES}")
 
     assert images.problems == ()
-    assert [("web", 2), ("postgres", 8)] == [(entry.enrollment.name, entry.line) for entry in images.enrollments]
+    assert [(entry.enrollment.name, entry.line) for entry in images.enrollments] == [("web", 2), ("postgres", 8)]
 
 
 @pytest.mark.parametrize("text", ["", "# nothing yet\n", "[]\n", "---\n"])
@@ -191,7 +191,8 @@ def test_a_key_in_snake_case_sets_nothing() -> None:
 
 
 def test_both_shapes_say_the_same_and_keep_their_lines() -> None:
-    nested = "- name: web\n  enrollment:\n    registry: ghcr.io\n    repository: acme/web\n    source:\n      repo: acme/web\n"
+    first, *fields = WEB.splitlines()
+    nested = "\n".join([first, "  enrollment:", *(f"  {line}" for line in fields), ""])
 
     assert read(WEB).enrollments[0].enrollment == read(nested).enrollments[0].enrollment
     assert said(read(nested.replace("acme/web", "A")).problems)[0].startswith("images.yaml:4: web: repository: not a")
@@ -199,7 +200,8 @@ def test_both_shapes_say_the_same_and_keep_their_lines() -> None:
 
 def test_anchors_and_merge_keys_are_followed() -> None:
     images = read(
-        "- &web\n  name: a\n  registry: ghcr.io\n  repository: acme/a\n  source: {repo: acme/a}\n- <<: *web\n  name: b\n"
+        "- &web\n  name: a\n  registry: ghcr.io\n  repository: acme/a\n  source: {repo: acme/a}\n"
+        "- <<: *web\n  name: b\n"
     )
 
     assert images.problems == ()
@@ -336,7 +338,7 @@ LAYOUTS = [
     pytest.param(f"{POSTGRES}  metadata:\n    description: |+\n      text\n\n\n", id="text that keeps its blank lines"),
     pytest.param(f"{POSTGRES}  metadata:\n    description: >-\n      text\n      more\n", id="folded text"),
     pytest.param("- {name: web, repository: a/b, tag: x}\n", id="entries with braces"),
-    pytest.param(f"- &a {{name: web, repository: a/b, tag: x}}\n- <<: *a\n  name: b\n", id="anchors"),
+    pytest.param("- &a {name: web, repository: a/b, tag: x}\n- <<: *a\n  name: b\n", id="anchors"),
     pytest.param("- name: bad\n", id="an entry that is wrong itself"),
 ]
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
@@ -86,7 +87,7 @@ def test_every_node_knows_its_line_and_a_mapping_its_keys_lines() -> None:
     (entry,) = tree.items
     assert isinstance(entry, MapNode)
     assert entry.key_lines == {"a": 1, "b": 2}
-    assert [3] == [item.line for item in entry.entries["b"].items if isinstance(item, Scalar)]  # type: ignore[union-attr]
+    assert [item.line for item in entry.entries["b"].items if isinstance(item, Scalar)] == [3]  # type: ignore[union-attr]
 
 
 def test_a_key_that_stands_twice_is_kept_apart() -> None:
@@ -121,20 +122,21 @@ def test_a_key_that_stands_twice_is_kept_apart() -> None:
 def test_a_text_made_to_take_long_is_done_soon(text: str) -> None:
     began = time.process_time()
 
-    try:
+    with contextlib.suppress(InvalidEnrollment):
         read(text)
-    except InvalidEnrollment:
-        pass
 
     assert time.process_time() - began < 3
 
 
 @given(st.text(max_size=200))
 def test_no_text_breaks_the_reader(text: str) -> None:
+    found = None
     try:
         read(text)
     except InvalidEnrollment as error:
-        assert error.location is not None
+        found = error
+
+    assert found is None or found.location is not None
 
 
 _PLAIN = st.recursive(
