@@ -164,7 +164,7 @@ def _signatures(folder: Path, broken: dict[str, ImageFactoryError]) -> list[tupl
                 continue
             try:
                 if entry.is_symlink():
-                    check_place(folder / entry.name, folder.parent)
+                    check_place(folder / entry.name, Path(os.path.realpath(folder)).parent)
                 status = entry.stat()
                 if not stat.S_ISREG(status.st_mode):
                     raise UnsafeValue(f"{folder / entry.name} is not a regular file", hint="remove it")
@@ -272,11 +272,11 @@ def _record(content: bytes, file: Path, name: str, model: type[T]) -> T:
 
 
 def read_text(file: Path, state: Path, *, errors: str = "strict") -> str:
-    """Return the text of a regular file whose real place lies below `state`.
+    """Return the text of a regular file whose real place lies below `state`, the state directory's real path.
 
     Args:
         file: its path.
-        state: the state directory.
+        state: the state directory, without links.
         errors: what becomes of bytes that are not UTF-8, as `bytes.decode` has it.
 
     Raises:
@@ -298,8 +298,8 @@ def read_text(file: Path, state: Path, *, errors: str = "strict") -> str:
 
 
 def check_place(path: Path, state: Path) -> None:
-    """Raise UnsafeValue where `path` is really somewhere outside `state`."""
-    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(state)):
+    """Raise UnsafeValue where `path` is really somewhere outside `state`, which is given without links."""
+    if not Path(os.path.realpath(path)).is_relative_to(state):
         raise UnsafeValue(f"{path} is a symbolic link out of the state directory", hint="put a file in its place")
 
 

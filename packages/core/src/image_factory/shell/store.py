@@ -84,16 +84,25 @@ class Store:
     # --- reading ---------------------------------------------------------------------------------
 
     def images(self) -> Loaded[ImageState]:
-        """Return the records of all managed and external images."""
-        loaded = read_folder(self._folder(IMAGES), ImageState, self._cache_of(IMAGES))
+        """Return the records of all managed and external images.
+
+        Raises:
+            UnsafeValue: the folder is a link that leads out of the state directory.
+        """
+        loaded = self._read(IMAGES, ImageState)
         self._loaded[IMAGES] = loaded.records
         return loaded
 
     def bases(self) -> Loaded[BaseState]:
-        """Return the records of all base images."""
-        loaded = read_folder(self._folder(BASE_IMAGES), BaseState, self._cache_of(BASE_IMAGES))
+        """Return the records of all base images; raises what `images` raises."""
+        loaded = self._read(BASE_IMAGES, BaseState)
         self._loaded[BASE_IMAGES] = loaded.records
         return loaded
+
+    def _read(self, folder: StateFolder, model: type[T]) -> Loaded[T]:
+        place = self._folder(folder)
+        check_place(place, self._allowed())
+        return read_folder(place, model, self._cache_of(folder))
 
     def _cache_of(self, folder: StateFolder) -> StateCache | None:
         # Nothing is made in a folder that has no state.
@@ -177,9 +186,7 @@ class Store:
                 replacement.place(change)
 
     def _check(self, change: FileChange) -> None:
-        parent = (self._root / change.path).parent
-        if parent.exists():
-            check_place(parent, self._root)
+        check_place((self._root / change.path).parent, self._allowed())
         if self._text(change.path, errors="replace" if change.set_aside else "strict") != change.old:
             raise Conflict(
                 f"{self._root / change.path} was changed while this run worked on it",
@@ -224,12 +231,18 @@ class Store:
     def _folder(self, folder: StateFolder) -> Path:
         return self._root / self._state / folder
 
+    def _allowed(self) -> Path:
+        """Return where state may really lie: a commit could make a link of any folder, but not of a setting."""
+        if self._state.is_absolute() or ".." in self._state.parts:
+            return Path(os.path.realpath(self._root / self._state))
+        return Path(os.path.realpath(self._root), self._state)
+
     def _path(self, folder: StateFolder, name: str) -> PurePosixPath:
         return self._state / state_path(folder, name)
 
     def _text(self, path: PurePosixPath, *, errors: str = "strict") -> str | None:
         try:
-            return read_text(self._root / path, self._root / self._state, errors=errors)
+            return read_text(self._root / path, self._allowed(), errors=errors)
         except FileNotFoundError:
             return None
 
