@@ -1,0 +1,141 @@
+"""cdk8s for real; skipped where there is no Node."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from image_factory.errors import ImageFactoryError
+from image_factory_synth.charts import Chart
+from image_factory_synth.kargo import Cdk8s
+from image_factory_synth.library import RenderingFailed
+from image_factory_synth.node import NoNode, find_node
+
+try:
+    find_node()
+except NoNode as none:
+    pytest.skip(f"{none.message}: {none.hint}", allow_module_level=True)
+
+
+def render(*charts: Chart) -> list[str]:
+    with Cdk8s() as cdk8s:
+        return cdk8s.render(charts)
+
+
+def test_a_chart_becomes_yaml_that_a_person_reads() -> None:
+    resource = {
+        "kind": "Warehouse",
+        "metadata": {"name": "a", "labels": {"z": "true", "a": "on"}},
+        "spec": {"constraint": "3.10", "list": [{"b": 1, "a": False}], "empty": {}, "date": "2026-01-01"},
+    }
+
+    (text,) = render(Chart("a", (resource,)))
+
+    assert text.splitlines() == [
+        "kind: Warehouse",
+        "metadata:",
+        "  name: a",
+        "  labels:",
+        '    z: "true"',
+        '    a: "on"',
+        "spec:",
+        '  constraint: "3.10"',
+        "  list:",
+        "    - b: 1",
+        "      a: false",
+        "  empty: {}",
+        '  date: "2026-01-01"',
+    ]
+
+
+def test_each_chart_has_its_own_text_and_its_resources_stand_in_order() -> None:
+    texts = render(Chart("a", ({"at": 1}, {"at": 2})), Chart("b", ({"at": 3},)))
+
+    assert texts == ["at: 1\n---\nat: 2\n", "at: 3\n"]
+
+
+ODD = [
+    "3.10",
+    "on",
+    "No",
+    "null",
+    "~",
+    "1e3",
+    "0x1f",
+    "0o17",
+    "017",
+    "12:30",
+    "2026-01-01",
+    "*a",
+    "&a",
+    "!x",
+    "---",
+    "...",
+    "- a",
+    "a: b",
+    "#a",
+    " a ",
+    "",
+    "'",
+    '"',
+    "ä",
+    "😀",
+    "%",
+    "@",
+    "`",
+]
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.lists(st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=20), min_size=40, max_size=60))
+def test_every_text_reads_back_as_the_same_text(texts: list[str]) -> None:
+    documents: tuple[dict[str, Any], ...] = tuple({"a": {"b": [text]}} for text in (*ODD, *texts))
+
+    (text,) = render(Chart("a", documents))
+
+    assert list(yaml.safe_load_all(text)) == list(documents)
+
+
+def test_nothing_is_left_of_node_once_it_answered_or_was_not_needed() -> None:
+    with Cdk8s() as unused:
+        unused.start()
+        process = unused._process
+    assert process is not None
+    assert process.poll() is not None
+
+
+def test_nothing_is_printed_about_versions_of_node(capfd: pytest.CaptureFixture[str]) -> None:
+    render(Chart("a", ({"n": 1},)))
+
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "script", ["#!/bin/sh\necho 'Error: too old' >&2\nexit 1\n", "#!/bin/sh\ncat >/dev/null\necho '[]'\n"]
+)
+def test_a_node_that_fails_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    node = tmp_path / "node"
+    node.write_text(script)
+    node.chmod(0o755)
+    monkeypatch.setenv("JSII_NODE", os.fspath(node))
+
+    with pytest.raises(RenderingFailed) as caught:
+        render(*(Chart("a", ({"n": number},)) for number in range(5000)))
+
+    assert "\n" not in caught.value.message
+
+
+def test_a_node_that_is_not_there_is_an_error_with_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JSII_NODE", "/nonexistent/node")
+
+    with pytest.raises(ImageFactoryError) as caught:
+        render(Chart("a", ({"n": 1},)))
+
+    assert "/nonexistent/node" in caught.value.message
+    assert caught.value.hint

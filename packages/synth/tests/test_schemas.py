@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from image_factory.errors import NotFound
+from image_factory.model.enrollment import SelectionStrategy
+from image_factory.model.settings import KargoSettings
+from image_factory_synth.charts import plan_charts
+from image_factory_synth.data import ANY_TAG, Inventory, ManagedImage, Role, WatchedImage
+from image_factory_synth.schemas import Schemas, SchemaViolation, check_resources, json_schema, load_schemas, problems
+from image_factory_synth.versions import KNOWN, KargoVersion
+
+pytest.importorskip("jsonschema", reason="jsonschema is not installed: pip install 'image-factory-synth[validate]'")
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+RELEASES = {KargoVersion(1, 9): "1.9.10", KargoVersion(1, 10): "1.10.10", KargoVersion(1, 11): "1.11.2"}
+
+
+@cache
+def schemas_of(version: KargoVersion) -> Schemas:
+    named = os.environ.get("IMAGE_FACTORY_SCHEMAS")
+    folder = Path(named) if named else CHECKOUT.parent / "shared" / "schemas"
+    if not (folder / "kargo" / RELEASES[version]).is_dir():
+        pytest.skip(f"no schemas of Kargo {version} in {folder}; IMAGE_FACTORY_SCHEMAS names another folder")
+    return load_schemas(folder / "kargo" / RELEASES[version])
+
+
+def documents(inventory: Inventory, version: KargoVersion) -> list[dict[str, Any]]:
+    return [
+        document for chart in plan_charts(inventory, KargoSettings(), version).charts for document in chart.documents
+    ]
+
+
+NAMES = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?", fullmatch=True)
+REPOSITORIES = st.from_regex(r"(docker\.io|ghcr\.io|localhost:5000)(/[a-z0-9]+([._-][a-z0-9]+)?){1,4}", fullmatch=True)
+TAGS = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,40}", fullmatch=True)
+VERSIONS = st.one_of(st.none(), TAGS, st.from_regex(r"v?[0-9]{1,3}(\.[0-9]{1,3}){0,2}(-rc\.[0-9])?", fullmatch=True))
+RANGES = st.sampled_from([None, "^1.2", ">=1.2.0 <2.0.0", "~3", "1.x", "1.0 - 2.0"])
+PATTERNS = st.one_of(
+    st.sampled_from([None, "", ANY_TAG, r"^v?\d+\.\d+$", "^22$", "-alpine$"]),
+    TAGS.map(lambda tag: f"^{tag}$".replace(".", r"\.")),
+)
+MANAGED = st.builds(ManagedImage, name=NAMES, repo_url=REPOSITORIES, current_version=VERSIONS)
+WATCHED = st.builds(
+    WatchedImage,
+    name=NAMES,
+    role=st.sampled_from([Role.EXTERNAL, Role.BASE]),
+    repo_url=st.one_of(st.none(), REPOSITORIES),
+    allow_tags=PATTERNS,
+    strategy=st.one_of(st.none(), st.sampled_from(list(SelectionStrategy))),
+    tag=st.one_of(st.none(), TAGS),
+    constraint=RANGES,
+    pinned=st.booleans(),
+)
+
+
+@st.composite
+def inventories(draw: st.DrawFn) -> Inventory:
+    images = draw(st.lists(st.one_of(MANAGED, WATCHED), max_size=25, unique_by=lambda image: image.name))
+    return Inventory(
+        tuple(image for image in images if isinstance(image, ManagedImage)),
+        tuple(image for image in images if isinstance(image, WatchedImage)),
+    )
+
+
+@pytest.mark.parametrize("version", KNOWN, ids=str)
+@settings(max_examples=60, deadline=None)
+@given(inventory=inventories())
+def test_whatever_is_enrolled_every_resource_fits_kargos_schemas(version: KargoVersion, inventory: Inventory) -> None:
+    schemas = schemas_of(version)
+
+    found = [problem for document in documents(inventory, version) for problem in problems(document, schemas)]
+
+    assert found == []
+
+
+def full() -> list[dict[str, Any]]:
+    base = WatchedImage(name="node", role=Role.BASE, repo_url="docker.io/library/node", allow_tags="^22$", tag="22")
+    return documents(Inventory((ManagedImage(name="web", repo_url="ghcr.io/acme/web"),), (base,)), KargoVersion(1, 11))
+
+
+def mutate(document: dict[str, Any], path: tuple[str | int, ...], value: Any) -> dict[str, Any]:
+    copy: Any = yaml.safe_load(yaml.safe_dump(document))
+    inner = copy
+    for part in path[:-1]:
+        inner = inner[part]
+    if value is None:
+        del inner[path[-1]]
+    else:
+        inner[path[-1]] = value
+    assert isinstance(copy, dict)
+    return copy
+
+
+IMAGE: tuple[str | int, ...] = ("spec", "subscriptions", 0, "image")
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("spec", "interval"), "1d"),
+        (("spec", "freightCreationPolicy"), "Sometimes"),
+        (("spec", "subscriptions"), []),
+        (("spec", "subscriptions"), None),
+        (("spec", "unknown"), "x"),
+        (("spec", "subscriptions", 0), {"image": {"repoURL": "a"}, "git": {"repoURL": "https://a/b"}}),
+        (("spec", "subscriptions", 0), {"oci": {}}),
+        ((*IMAGE, "repoURL"), "https://a/b"),
+        ((*IMAGE, "repoURL"), None),
+        ((*IMAGE, "discoveryLimit"), 101),
+        ((*IMAGE, "semverConstraint"), ">=1"),
+        ((*IMAGE, "imageSelectionStrategy"), "Latest"),
+        (("kind",), "Wharehouse"),
+    ],
+    ids=str,
+)
+def test_a_resource_that_does_not_fit_is_found(path: tuple[str | int, ...], value: Any) -> None:
+    schemas = schemas_of(KargoVersion(1, 11))
+    warehouse = full()[-1]
+
+    assert list(problems(warehouse, schemas)) == []
+    assert list(problems(mutate(warehouse, path, value), schemas)) != []
+
+
+def test_a_field_with_a_default_may_be_left_out_though_it_is_required() -> None:
+    without_interval = mutate(full()[-1], ("spec", "interval"), None)
+
+    assert list(problems(without_interval, schemas_of(KargoVersion(1, 11)))) == []
+
+
+def test_a_project_with_a_spec_is_found() -> None:
+    project = {**full()[1], "spec": {}}
+
+    assert list(problems(project, schemas_of(KargoVersion(1, 11)))) != []
+
+
+def test_a_stream_is_checked_whole_and_the_first_problem_shown() -> None:
+    schemas = schemas_of(KargoVersion(1, 11))
+    good = full()
+    bad = mutate(mutate(good[-1], ("spec", "interval"), "1d"), (*IMAGE, "discoveryLimit"), 0)
+
+    assert check_resources(yaml.safe_dump_all(good), schemas) == len(good)
+    with pytest.raises(SchemaViolation, match=r"^Warehouse/node: .* \(and 1 more\)$"):
+        check_resources(yaml.safe_dump_all([*good, bad]), schemas)
+
+
+def test_a_folder_without_crds_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no CustomResourceDefinition"):
+        load_schemas(tmp_path)
+
+
+def test_a_structural_schema_becomes_json_schema_with_its_extensions() -> None:
+    structural = {
+        "type": "object",
+        "required": ["a", "b"],
+        "properties": {
+            "a": {"type": "string", "default": "x", "description": "…"},
+            "b": {"x-kubernetes-int-or-string": True},
+            "c": {"type": "object", "properties": {}, "x-kubernetes-preserve-unknown-fields": True},
+            "d": {"type": "string", "nullable": True},
+        },
+    }
+
+    assert json_schema(structural) == {
+        "type": "object",
+        "required": ["b"],
+        "properties": {
+            "a": {"type": "string"},
+            "b": {"anyOf": [{"type": "integer"}, {"type": "string"}]},
+            "c": {"type": "object", "properties": {}},
+            "d": {"type": ["string", "null"]},
+        },
+        "additionalProperties": False,
+    }

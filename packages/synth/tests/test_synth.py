@@ -1,0 +1,106 @@
+"""The command as a call, with cdk8s for real; skipped where there is no Node."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from image_factory.errors import InvalidSettings, NotFound
+from image_factory_synth.library import RenderingFailed
+from image_factory_synth.node import NoNode, find_node
+from image_factory_synth.synth import synth
+
+try:
+    find_node()
+except NoNode as none:
+    pytest.skip(f"{none.message}: {none.hint}", allow_module_level=True)
+
+IMAGES = """
+- {name: redis, repository: library/redis, tag: 7-alpine}
+- {name: web, registry: ghcr.io, repository: a/web, source: {repo: a/web}}
+"""
+NO_NODE = {"JSII_NODE": "/nonexistent/node", "PATH": "/nonexistent"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "image-factory").mkdir()
+    (tmp_path / "image-factory" / "images.yaml").write_text(IMAGES)
+    return tmp_path / "image-factory"
+
+
+def test_a_folder_is_found_and_its_resources_written(folder: Path) -> None:
+    run = synth(None, {}, folder.parent)
+
+    assert run.report["output"] == str(folder / "dist" / "image-factory.k8s.yaml")
+    assert run.report["resources"] == 5
+    assert run.text == (folder / "dist" / "image-factory.k8s.yaml").read_text()
+
+
+def test_two_runs_from_nothing_write_the_same_bytes(folder: Path) -> None:
+    output = folder / "dist" / "image-factory.k8s.yaml"
+    synth(folder, {}, folder)
+    first = output.read_bytes()
+    for kept in ("charts.json", "last.json"):
+        (folder / ".image-factory-cache" / "synth" / kept).unlink()
+    output.unlink()
+
+    synth(folder, {}, folder)
+
+    assert output.read_bytes() == first
+
+
+def test_a_run_in_which_nothing_changed_needs_no_node(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = synth(folder, {}, folder)
+    for name, value in NO_NODE.items():
+        monkeypatch.setenv(name, value)
+
+    again = synth(folder, {}, folder)
+
+    assert again.text is None
+    assert (again.report["resources"], again.report["added"]) == (first.report["resources"], [])
+
+
+def test_a_change_that_renders_the_same_needs_no_node_either(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synth(folder, {}, folder)
+    for name, value in NO_NODE.items():
+        monkeypatch.setenv(name, value)
+    (folder / "images.yaml").write_text("# a comment\n" + IMAGES)
+
+    assert synth(folder, {}, folder).report["rendered"] == 0
+    (folder / "images.yaml").write_text(IMAGES.replace("7-alpine", "8-alpine"))
+    with pytest.raises(RenderingFailed):
+        synth(folder, {}, folder)
+
+
+def test_another_kargo_version_is_another_question(folder: Path) -> None:
+    synth(folder, {}, folder)
+
+    assert synth(folder, {}, folder, kargo_version="1.9").report["kargoVersion"] == "1.9"
+    with pytest.raises(InvalidSettings):
+        synth(folder, {}, folder, kargo_version="1.12")
+
+
+def test_a_dry_run_shows_the_change_and_is_not_remembered_as_done(folder: Path) -> None:
+    dry = synth(folder, {}, folder, dry_run=True)
+
+    assert "+kind: Warehouse" in dry.diff
+    assert not (folder / "dist").exists()
+    assert synth(folder, {}, folder).report["written"]
+
+
+def test_the_environment_names_other_folders(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere.yaml").write_text(IMAGES)
+    environ = {"IMAGES_YAML": str(tmp_path / "elsewhere.yaml"), "IMAGE_FACTORY_DIST_DIR": str(tmp_path / "out")}
+
+    synth(folder, environ, folder)
+
+    assert (tmp_path / "out" / "image-factory.k8s.yaml").is_file()
+
+
+def test_an_empty_place_is_an_error_and_nothing_is_made(tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        synth(None, {}, tmp_path)
+
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,261 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import yaml
+
+from image_factory.decide.discovery import base_configuration
+from image_factory.errors import Conflict, InvalidSettings, NotFound, UserError
+from image_factory.model.enrollment import Enrollment
+from image_factory.model.image_state import BaseState, ImageConfiguration, ImageRuntime, ImageState
+from image_factory.model.settings import KargoSettings, RegistrySettings, Settings
+from image_factory.oci.reference import Reference
+from image_factory.state.codec import dump
+from image_factory_synth.charts import Chart
+from image_factory_synth.synthesize import Synthesis, synthesize
+
+IMAGES = """
+- name: web
+  registry: ghcr.io
+  repository: acme/web
+  source: {repo: acme/web}
+- name: postgres
+  repository: library/postgres
+  allowTags: ^16-alpine$
+- name: redis
+  repository: library/redis
+  tag: 7-alpine
+"""
+
+
+def plain(charts: Sequence[Chart]) -> list[str]:
+    """Render without Node."""
+    return ["---\n".join(yaml.safe_dump(document, sort_keys=False) for document in chart.documents) for chart in charts]
+
+
+def refuse(charts: Sequence[Chart]) -> list[str]:
+    raise AssertionError(f"asked to render {[chart.name for chart in charts]}")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "images.yaml").write_text(IMAGES)
+    for part in ("images", "base-images"):
+        (tmp_path / "state" / part).mkdir(parents=True)
+    base = BaseState(configuration=base_configuration("node-22", Reference.parse("node:22")))
+    (tmp_path / "state" / "base-images" / "node-22.yaml").write_text(dump(base))
+    return tmp_path
+
+
+def see(folder: Path, version: str) -> None:
+    """Record that this version of web was published."""
+    entry = Enrollment.model_validate(yaml.safe_load(IMAGES)[0])
+    state = ImageState(
+        configuration=ImageConfiguration(name="web", enrollment=entry), runtime=ImageRuntime(current_version=version)
+    )
+    (folder / "state" / "images" / "web.yaml").write_text(dump(state))
+
+
+def run(folder: Path, settings: Settings | None = None, **options: bool) -> Synthesis:
+    return synthesize(folder, settings or Settings(), render=plain, **options)
+
+
+def warehouses(folder: Path) -> dict[str, dict[str, object]]:
+    documents = yaml.safe_load_all((folder / "dist" / "image-factory.k8s.yaml").read_text())
+    return {
+        document["metadata"]["name"]: document["spec"]["subscriptions"][0]["image"]
+        for document in documents
+        if document["kind"] == "Warehouse"
+    }
+
+
+def test_every_image_gets_its_warehouse_with_and_without_state(folder: Path) -> None:
+    result = run(folder)
+
+    assert {name: image["repoURL"] for name, image in warehouses(folder).items()} == {
+        "web": "ghcr.io/acme/web",
+        "postgres": "docker.io/library/postgres",
+        "redis": "docker.io/library/redis",
+        "node-22": "docker.io/library/node",
+    }
+    assert result.resources == 7
+    assert result.added[-1] == "Warehouse/web"
+    assert (result.changed, result.removed, result.failures, result.broken, result.skipped) == ((), (), (), (), ())
+
+
+def test_a_published_version_changes_how_the_image_is_watched(folder: Path) -> None:
+    run(folder)
+    see(folder, "1.2.3")
+
+    result = run(folder)
+
+    assert (result.added, result.changed, result.removed) == ((), ("Warehouse/web",), ())
+    assert warehouses(folder)["web"]["imageSelectionStrategy"] == "SemVer"
+    assert (
+        "-        imageSelectionStrategy: Digest" in result.diff()
+        or "-      imageSelectionStrategy: Digest" in result.diff()
+    )
+
+
+def test_only_the_changed_image_is_rendered_and_the_bytes_are_those_of_a_full_run(folder: Path) -> None:
+    run(folder)
+    see(folder, "1.2.3")
+    rendered: list[str] = []
+
+    def watch(charts: Sequence[Chart]) -> list[str]:
+        rendered.extend(chart.name for chart in charts)
+        return plain(charts)
+
+    result = synthesize(folder, Settings(), render=watch)
+    partial = result.output.read_bytes()
+    for kept in (folder / ".image-factory-cache").rglob("*"):
+        if kept.is_file():
+            kept.unlink()
+
+    assert rendered == ["web"]
+    run(folder)
+    assert result.output.read_bytes() == partial
+
+
+def test_a_second_run_renders_nothing_and_leaves_the_file_untouched(folder: Path) -> None:
+    output = run(folder).output
+    before = output.stat()
+
+    result = synthesize(folder, Settings(), render=refuse)
+
+    assert (result.rendered, result.added, result.changed, result.removed, result.diff()) == (0, (), (), (), "")
+    assert (output.stat().st_ino, output.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_a_lost_output_is_written_again_without_rendering(folder: Path) -> None:
+    output = run(folder).output
+    text = output.read_bytes()
+    output.unlink()
+
+    synthesize(folder, Settings(), render=refuse)
+
+    assert output.read_bytes() == text
+
+
+def test_a_dry_run_writes_nothing_at_all(folder: Path) -> None:
+    result = run(folder, dry_run=True)
+
+    assert len(result.added) == 7
+    assert result.diff().startswith("--- /dev/null")
+    assert not result.output.exists()
+    assert not (folder / ".image-factory-cache" / "synth").exists()
+
+
+def test_an_image_removed_from_images_yaml_is_gone_although_its_state_lingers(folder: Path) -> None:
+    see(folder, "1.2.3")
+    run(folder)
+    (folder / "images.yaml").write_text(IMAGES.replace(IMAGES[: IMAGES.index("- name: postgres")], ""))
+
+    result = run(folder)
+
+    assert result.removed == ("Warehouse/web",)
+    assert "web" not in warehouses(folder)
+
+
+def test_a_broken_state_file_costs_no_other_image(folder: Path) -> None:
+    (folder / "state" / "base-images" / "bad.yaml").write_text("a: [")
+
+    result = run(folder)
+
+    assert len(warehouses(folder)) == 4
+    (problem,) = result.broken
+    assert problem.location is not None
+    assert problem.location.file.endswith("bad.yaml")
+
+
+def test_an_example_among_the_state_files_is_passed_over(folder: Path) -> None:
+    (folder / "state" / "base-images" / "some.example.yaml").write_text("a: [")
+
+    assert run(folder).broken == ()
+
+
+def test_a_wrong_entry_costs_no_other_image_and_is_named(folder: Path) -> None:
+    (folder / "images.yaml").write_text(IMAGES + "- name: Bad Name\n  repository: x/y\n  tag: a\n")
+
+    result = run(folder)
+
+    assert len(warehouses(folder)) == 4
+    assert any("Bad Name" in str(error) for error in result.failures)
+
+
+def test_a_repository_that_kargo_refuses_fails_alone(folder: Path) -> None:
+    (folder / "images.yaml").write_text(
+        IMAGES + "- name: odd\n  registry: ghcr.io\n  repository: acme/a--b\n  tag: x\n"
+    )
+
+    result = run(folder)
+
+    assert "odd" not in warehouses(folder)
+    assert ["odd: repoURL: " in str(error) for error in result.failures] == [True]
+
+
+@pytest.mark.parametrize("text", ["a: [", "name: x\n", "- {name: a"])
+def test_a_file_without_any_readable_entry_keeps_the_last_output(folder: Path, text: str) -> None:
+    output = run(folder).output
+    before = output.read_bytes()
+    (folder / "images.yaml").write_text(text)
+
+    with pytest.raises(UserError):
+        run(folder)
+
+    assert output.read_bytes() == before
+
+
+def test_a_conflict_keeps_the_last_output(folder: Path) -> None:
+    output = run(folder).output
+    before = output.read_bytes()
+    base = BaseState(configuration=base_configuration("web", Reference.parse("web:1")))
+    (folder / "state" / "base-images" / "web.yaml").write_text(dump(base))
+
+    with pytest.raises(Conflict, match="'web'"):
+        run(folder)
+
+    assert output.read_bytes() == before
+
+
+def test_no_images_yaml_is_an_error_that_names_it_and_nothing_is_made(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match=r"images\.yaml"):
+        run(tmp_path)
+
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_unknown_kargo_version_is_one_error(folder: Path) -> None:
+    with pytest.raises(InvalidSettings):
+        synthesize(folder, Settings(), kargo_version="1.12", render=refuse)
+    with pytest.raises(InvalidSettings):
+        synthesize(folder, Settings(kargo=KargoSettings(version="1.8")), render=refuse)
+
+
+def test_the_namespace_and_the_folders_are_settings(folder: Path) -> None:
+    settings = Settings(dist_dir="manifests", kargo=KargoSettings(namespace="elsewhere"))
+
+    result = run(folder, settings)
+
+    assert result.output == folder / "manifests" / "image-factory.k8s.yaml"
+    assert "namespace: elsewhere" in result.output.read_text()
+
+
+def test_a_registry_beyond_its_budget_is_told(folder: Path) -> None:
+    result = run(folder, Settings(registries={"docker.io": RegistrySettings(requests_per_day=2)}))
+
+    (hub,) = (of for of in result.traffic if of.registry == "docker.io")
+    assert (hub.warehouses, hub.budget) == (3, 2)
+    assert 0 < hub.excess < 1
+
+
+def test_an_output_of_somebody_elses_making_is_replaced(folder: Path) -> None:
+    (folder / "dist").mkdir()
+    (folder / "dist" / "image-factory.k8s.yaml").write_text("not: ours\n---\nkind: Warehouse\nmetadata:\n  name: old\n")
+
+    result = run(folder)
+
+    assert result.removed == ("Warehouse/old", "document 1")
