@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from image_factory.dockerfile.findings import Findings
 from image_factory.dockerfile.instructions import Argument, is_template
-from image_factory.dockerfile.reading import Category, Diagnostic
+from image_factory.dockerfile.reading import Category
 from image_factory.dockerfile.text import Refusal, shown
 from image_factory.dockerfile.words import Budget, Expansion, expand
 from image_factory.errors import InvalidReference
@@ -72,12 +73,12 @@ _ARCHITECTURES = frozenset(
 class Variables:
     """The variables of one build, and what is unknown about them."""
 
-    __slots__ = ("_budget", "_escape", "_unknown", "diagnostics", "values")
+    __slots__ = ("_budget", "_escape", "_unknown", "findings", "values")
 
     def __init__(
         self, arguments: Sequence[Argument], given: Mapping[str, str], automatic: Mapping[str, str], escape: str
     ) -> None:
-        self.diagnostics: list[Diagnostic] = []
+        self.findings = Findings()
         self._escape = escape
         self._budget = Budget()
         self._unknown: dict[str, tuple[str, ...]] = {}
@@ -118,7 +119,7 @@ class Variables:
         missing = self._missing(expansion)
         for name in missing:
             message = f"{name} has no value in the file or among the build args, in {shown(word)}"
-            self.diagnostics.append(Diagnostic(Category.UNRESOLVED_ARG, line, message))
+            self.findings.add(line, message, Category.UNRESOLVED_ARG)
         empty = any(not self.values[name] for name in expansion.used)
         return expansion.text, bool(missing), empty
 
@@ -133,7 +134,7 @@ class Variables:
 
     def _refuse(self, error: Refusal, word: str, line: int) -> None:
         category = Category.TEMPLATE if is_template(word) else error.category
-        self.diagnostics.append(Diagnostic(category, line, error.message))
+        self.findings.add(line, error.message, category)
 
 
 def automatic_arguments(platform: Platform, stage: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ from image_factory.dockerfile.flags import SWITCH, TEXT, TEXTS, Flag, check_flag
 from image_factory.dockerfile.heredocs import parse_heredoc
 from image_factory.dockerfile.lines import Instruction, Lines
 from image_factory.dockerfile.mounts import read_mount
-from image_factory.dockerfile.reading import Category, Diagnostic, Role, Span
+from image_factory.dockerfile.reading import Category, Role, Span
 from image_factory.dockerfile.text import SPACES, Refusal, shown
 from image_factory.dockerfile.words import Budget, expand
 
@@ -104,12 +104,12 @@ class StageHead:
 class Outline:
     """What a Dockerfile says, before anything is expanded."""
 
-    __slots__ = ("arguments", "diagnostics", "escape", "frontend", "sources", "stages")
+    __slots__ = ("arguments", "escape", "findings", "frontend", "sources", "stages")
 
     def __init__(self, text: str) -> None:
         lines = Lines(text)
         self.escape = lines.escape
-        self.diagnostics = lines.diagnostics
+        self.findings = lines.findings
         self.frontend: Directive | None = read_syntax(text)
         self.arguments: list[Argument] = []
         self.stages: list[StageHead] = []
@@ -121,9 +121,9 @@ class Outline:
                 category = error.category
                 if category is not Category.EXPANSION_NOT_ALLOWED and is_template(instruction.text):
                     category = Category.TEMPLATE
-                self.diagnostics.append(Diagnostic(category, instruction.line, error.message))
+                self.findings.add(instruction.line, error.message, category)
         if not self.stages:
-            self.diagnostics.append(Diagnostic(Category.SYNTAX, 1, "there is no FROM, so nothing is built"))
+            self.findings.add(1, "there is no FROM, so nothing is built")
 
     def _read(self, instruction: Instruction) -> None:
         keyword = instruction.keyword

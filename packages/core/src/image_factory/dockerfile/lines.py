@@ -10,9 +10,10 @@ import re
 
 from image_factory.dockerfile.directives import read_directive
 from image_factory.dockerfile.exec_form import exec_form
+from image_factory.dockerfile.findings import Findings
 from image_factory.dockerfile.flags import read_flags
 from image_factory.dockerfile.heredocs import Bodies, heredocs
-from image_factory.dockerfile.reading import Category, Diagnostic, Span
+from image_factory.dockerfile.reading import Span
 from image_factory.dockerfile.text import BOM, MAX_LINE, SPACES, Refusal
 
 _HEAD = re.compile(r"([^\t\v\f\r ]+)[\t\v\f\r ]*")
@@ -71,17 +72,13 @@ class Instruction:
 class Lines:
     """The instructions of a file, its escape character, and what was wrong with its lines."""
 
-    __slots__ = ("diagnostics", "escape", "instructions")
+    __slots__ = ("escape", "findings", "instructions")
 
     def __init__(self, text: str) -> None:
         self.instructions: list[Instruction] = []
-        self.diagnostics: list[Diagnostic] = []
+        self.findings = Findings()
         self.escape = "\\"
         self._read(text)
-
-    def refuse(self, line: int, message: str, category: Category = Category.SYNTAX) -> None:
-        """Take down that BuildKit would refuse a line."""
-        self.diagnostics.append(Diagnostic(category, line, message))
 
     def _read(self, text: str) -> None:
         rows = text.split("\n")
@@ -106,7 +103,7 @@ class Lines:
                 directives = None
                 continue
             if len(row) > MAX_LINE // 4 and _too_long(row):
-                self.refuse(at, f"a line is longer than {MAX_LINE} bytes")
+                self.findings.add(at, f"a line is longer than {MAX_LINE} bytes")
                 directives = None
                 continue
             start += len(row) - len(line)
@@ -131,7 +128,7 @@ class Lines:
                         at += 1
                         position += len(row) + 1
                         if len(row) > MAX_LINE // 4 and _too_long(row):
-                            self.refuse(at, f"a line is longer than {MAX_LINE} bytes")
+                            self.findings.add(at, f"a line is longer than {MAX_LINE} bytes")
                             continue
                         line = row.lstrip(SPACES)
                         if not line or line[0] == "#":
@@ -168,13 +165,13 @@ class Lines:
         if directive is None:
             return escape, None
         if directive.name in seen:
-            self.refuse(number, f"the directive {directive.name!r} stands twice")
+            self.findings.add(number, f"the directive {directive.name!r} stands twice")
             return escape, seen
         seen.add(directive.name)
         if directive.name == "escape":
             if directive.value in ("\\", "`"):
                 return directive.value, seen
-            self.refuse(number, f"the escape character is \\ or `, not {directive.value[:40]!r}")
+            self.findings.add(number, f"the escape character is \\ or `, not {directive.value[:40]!r}")
         return escape, seen
 
     def _after_heredocs(self, instruction: Instruction, escape: str, bodies: Bodies, row: int) -> int:
@@ -193,13 +190,13 @@ class Lines:
                 return row
             started = heredocs(text)
         except Refusal as error:
-            self.refuse(instruction.line, error.message)
+            self.findings.add(instruction.line, error.message)
             return row
         for heredoc in started:
             end = bodies.end(heredoc, row)
             if end is None:
                 # What follows is read as if it were no body: a shift taken for a heredoc must not hide the rest.
-                self.refuse(instruction.line, f"the heredoc {heredoc.name[:40]!r} has no end")
+                self.findings.add(instruction.line, f"the heredoc {heredoc.name[:40]!r} has no end")
                 return row
             row = end
         return row

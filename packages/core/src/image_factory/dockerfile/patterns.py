@@ -63,6 +63,8 @@ def replace(pattern: str, value: str, replacement: str, *, everywhere: bool) -> 
     if not everywhere:
         found = _search(chunks, value, 0)
         return value if found is None else value[: found[0]] + replacement + value[found[1] :]
+    if len(chunks) == 1 and chunks[0] and None not in chunks[0] and "$" not in replacement:
+        return value.replace("".join(char for char in chunks[0] if char is not None), replacement)
     # The loop of Go's regexp.ReplaceAllString: an empty match right after a match is passed over.
     out: list[str] = []
     position = copied = 0

@@ -43,13 +43,10 @@ def read_dockerfile(text: str | bytes, options: BuildOptions = _NO_OPTIONS) -> R
     platforms = tuple(dict.fromkeys(options.platforms)) or (DEFAULT_PLATFORM,)
     contexts = Contexts(options.contexts)
     resolutions = [Resolution(outline, options, platform, contexts) for platform in platforms]
-    diagnostics = outline.diagnostics
     references: list[ImageReference] = []
-    frontend = _frontend(text, outline, options, diagnostics)
+    frontend = _frontend(outline, options)
     if frontend is not None:
         references.append(frontend)
-    for resolution in resolutions:
-        diagnostics += resolution.diagnostics
     first = resolutions[0]
     if len(resolutions) == 1:
         first.pulls.sort(key=_line)
@@ -57,22 +54,17 @@ def read_dockerfile(text: str | bytes, options: BuildOptions = _NO_OPTIONS) -> R
         reached = first.reached
     else:
         references += _merged(outline, [pull for resolution in resolutions for pull in resolution.pulls])
-        diagnostics = list(dict.fromkeys(diagnostics))
         reached = [any(found) for found in zip(*(resolution.reached for resolution in resolutions), strict=True)]
     stages = tuple(
         Stage(index, head.name or None, head.instruction.line, first.parents[index], reached[index])
         for index, head in enumerate(outline.stages)
     )
-    diagnostics.sort(key=_diagnostic_line)
-    return Reading(tuple(references), tuple(diagnostics), stages)
+    diagnostics = outline.findings.listed([resolution.findings for resolution in resolutions])
+    return Reading(tuple(references), diagnostics, stages)
 
 
 def _line(pull: Pull) -> int:
     return pull.instruction.line
-
-
-def _diagnostic_line(diagnostic: Diagnostic) -> int:
-    return diagnostic.line
 
 
 def _image(outline: Outline, pull: Pull, platforms: tuple[Platform, ...]) -> ImageReference:
@@ -112,9 +104,7 @@ def _site(pull: Pull) -> tuple[int, Span | None, str]:
     return pull.instruction.line, pull.span, pull.written
 
 
-def _frontend(
-    text: str, outline: Outline, options: BuildOptions, diagnostics: list[Diagnostic]
-) -> ImageReference | None:
+def _frontend(outline: Outline, options: BuildOptions) -> ImageReference | None:
     """Return the image of the frontend that reads the file, if it names one or the build args do."""
     directive = outline.frontend
     line = 1 if directive is None else directive.line
@@ -134,6 +124,6 @@ def _frontend(
         category = Category.EXPANSION_NOT_ALLOWED if "$" in written else Category.INVALID_REFERENCE
         if is_template(written if directive is None else directive.value):
             category = Category.TEMPLATE
-        diagnostics.append(Diagnostic(category, line, f"the frontend is {error.message}"))
+        outline.findings.add(line, f"the frontend is {error.message}", category)
         return None
     return ImageReference(written, reference, Role.FRONTEND, line, line, None, True, (BUILD_PLATFORM,), span)

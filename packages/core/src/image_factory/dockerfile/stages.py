@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from image_factory.dockerfile.arguments import Variables, automatic_arguments, read_platform
 from image_factory.dockerfile.instructions import SCRATCH, Outline, Source, StageHead, is_template
 from image_factory.dockerfile.lines import Instruction
-from image_factory.dockerfile.reading import BuildOptions, Category, Diagnostic, Role, Span
+from image_factory.dockerfile.reading import BuildOptions, Category, Role, Span
 from image_factory.dockerfile.text import Refusal, shown
 from image_factory.dockerfile.words import Budget, expand
 from image_factory.errors import InvalidReference
@@ -90,7 +90,7 @@ class Resolution:
         "_outline",
         "_platform",
         "_variables",
-        "diagnostics",
+        "findings",
         "parents",
         "pulls",
         "reached",
@@ -105,7 +105,7 @@ class Resolution:
         self._variables = Variables(
             outline.arguments, options.build_args, automatic_arguments(platform, target), outline.escape
         )
-        self.diagnostics = self._variables.diagnostics
+        self.findings = self._variables.findings
         self.pulls: list[Pull] = []
         self.parents: list[int | None] = []
         self._names: dict[str, int] = {}
@@ -130,15 +130,12 @@ class Resolution:
             if pull is not None:
                 pull.reachable = self.reached[pull.stage]
 
-    def _refuse(self, line: int, message: str, category: Category = Category.SYNTAX) -> None:
-        self.diagnostics.append(Diagnostic(category, line, message))
-
     def _target(self, target: str | None) -> int | None:
         if not target:
             return len(self.parents) - 1 if self.parents else None
         built = self._names.get(target.lower())
         if built is None and self.parents:
-            self._refuse(1, f"no stage is named {shown(target)}, so nothing is built")
+            self.findings.add(1, f"no stage is named {shown(target)}, so nothing is built")
         return built
 
     # --- FROM ------------------------------------------------------------------------------------
@@ -187,7 +184,7 @@ class Resolution:
             category = Category.UNRESOLVED_ARG if empty else Category.SYNTAX
             if is_template(word):
                 category = Category.TEMPLATE
-            self._refuse(line, f"not a platform: {shown(text or word)}", category)
+            self.findings.add(line, f"not a platform: {shown(text or word)}", category)
         return platform
 
     def _reference(
@@ -198,12 +195,12 @@ class Resolution:
             return Reference.parse(text)
         except InvalidReference as error:
             if is_template(word) or is_template(text):
-                self._refuse(line, f"a template stands for the image: {shown(word)}", Category.TEMPLATE)
+                self.findings.add(line, f"a template stands for the image: {shown(word)}", Category.TEMPLATE)
             elif empty and not missing:
                 message = f"an empty variable leaves {shown(text)} of {shown(word)}"
-                self._refuse(line, message, Category.UNRESOLVED_ARG)
+                self.findings.add(line, message, Category.UNRESOLVED_ARG)
             elif not missing:
-                self._refuse(line, error.message, Category.INVALID_REFERENCE)
+                self.findings.add(line, error.message, Category.INVALID_REFERENCE)
             return None
 
     def _from_context(self, context: str, line: int) -> Reference | None:
@@ -268,7 +265,7 @@ class Resolution:
             if source.refusal is not None:
                 users = children.get(source.stage, ()) if source.triggered else (source.stage,)
                 if any(reached[user] for user in users):
-                    self._refuse(source.instruction.line, source.refusal)
+                    self.findings.add(source.instruction.line, source.refusal)
         if late:
             self._refuse_late(late, needs, reached)
         return reached
@@ -286,23 +283,23 @@ class Resolution:
         word = source.word
         if source.role is Role.COPY:
             if is_template(word):
-                self._refuse(
+                self.findings.add(
                     source.instruction.line, f"a template stands for the image: {shown(word)}", Category.TEMPLATE
                 )
                 return -1
             if self._varies(word):
                 if "$" in word:
                     message = f"no variables are expanded in COPY --from={word}; name a stage, FROM {word} AS …"
-                    self._refuse(source.instruction.line, message, Category.EXPANSION_NOT_ALLOWED)
+                    self.findings.add(source.instruction.line, message, Category.EXPANSION_NOT_ALLOWED)
                 else:
                     message = f"not an image reference: {shown(word)}"
-                    self._refuse(source.instruction.line, message, Category.INVALID_REFERENCE)
+                    self.findings.add(source.instruction.line, message, Category.INVALID_REFERENCE)
                 return -1
             if _INDEX.match(word):
                 index = int(word)
                 if 0 <= index < len(self.parents) + images:
                     return index
-                self._refuse(source.instruction.line, f"no stage has the index {word}")
+                self.findings.add(source.instruction.line, f"no stage has the index {word}")
                 return -1
         return self._names.get(word.lower())
 
@@ -338,7 +335,7 @@ class Resolution:
         for user, stage, source in late:
             if circle[user] == circle[stage] or (reached[user] and not source.implicit):
                 message = f"{shown(source.word)} is not built before the stage that takes from it"
-                self._refuse(source.instruction.line, message)
+                self.findings.add(source.instruction.line, message)
 
 
 def _circles(count: int, edges: Mapping[int, list[int]]) -> list[int]:

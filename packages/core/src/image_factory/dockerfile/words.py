@@ -389,6 +389,7 @@ class Lexer:
         self._spend(pattern, value)
         grown = (len(value) + 1) * len(replacement) if everywhere else len(replacement)
         self._grown += grown
+        self._budget.left -= grown
         if self._grown > MAX_EXPANSION:
             raise Refusal(f"a word grows beyond {MAX_EXPANSION} characters", Category.UNRESOLVED_ARG)
         return patterns.replace(pattern, value, replacement, everywhere=everywhere)

@@ -14,6 +14,7 @@ import pytest
 from image_factory.dockerfile.flags import read_flags
 from image_factory.dockerfile.instructions import Outline
 from image_factory.dockerfile.lines import Lines
+from image_factory.dockerfile.read import read_dockerfile
 from image_factory.dockerfile.text import BOM, Refusal
 from image_factory.dockerfile.words import Budget, Lexer, Words
 
@@ -69,7 +70,7 @@ def test_lines_are_those_of_the_go_parser(dockerfiles: Dockerfiles) -> None:
         try:
             commands = dockerfile.parse_string(text.encode().decode("utf-8", "replace"))
         except (dockerfile.GoParseError, ValueError):
-            if not Outline(text).diagnostics:
+            if not read_dockerfile(text).diagnostics:
                 wrong.append((text, "refused by the Go parser only"))
             continue
         parsed += 1
@@ -108,7 +109,7 @@ def test_lines_are_those_of_the_port_of_buildkit(dockerfiles: Dockerfiles) -> No
         try:
             parsed = e2b.parse_dockerfile_ast(text)
         except ValueError:
-            if not Outline(text).diagnostics:
+            if not read_dockerfile(text).diagnostics:
                 wrong.append((text, "refused by the port only"))
             continue
         theirs = [(i.name.lower(), i.start_line, i.end_line, tuple(i.flags)) for i in parsed.instructions]
