@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from image_factory.errors import ProtocolError
 from image_factory.model.settings import RegistrySettings, Settings
-from image_factory.ports import Registry
+from image_factory.oci.reference import Repository, Tag
+from image_factory.ports import (
+    Credentials,
+    HttpRequest,
+    HttpResponse,
+    RateProfile,
+    Registry,
+    WebhookReceiver,
+)
+from image_factory.shell.http import HttpClient
+from image_factory.testing.clock import FixedClock
 from image_factory.testing.registry_contract import Bench, RegistryContract
-from image_factory.testing.registry_server import RegistryServer
+from image_factory.testing.registry_server import Access, Quota, RegistryServer
 from image_factory_dockerhub import DockerHub
 
 
@@ -21,3 +37,155 @@ class TestDockerHub(RegistryContract):
             registries={"docker.io": RegistrySettings(endpoint=server.url)},
             plugins={"dockerhub": {"api": server.url}},
         )
+
+
+def lab(answer: object, credentials: Credentials | None = None, status: int = 200) -> tuple[DockerHub, Fake]:
+    fake = Fake({url: (status, body) for url, body in answer.items()} if isinstance(answer, dict) else {})
+    return DockerHub(Settings(), fake, FixedClock(), lambda _: credentials), fake
+
+
+class Fake:
+    """An `Http` that answers from a table and remembers what it was asked."""
+
+    def __init__(self, answers: dict[str, tuple[int, object]]) -> None:
+        self.answers = answers
+        self.requests: list[HttpRequest] = []
+
+    def send(self, request: HttpRequest, *, max_bytes: int = 0) -> HttpResponse:
+        self.requests.append(request)
+        status, body = self.answers.get(request.url, (404, {}))
+        return HttpResponse(status, {}, json.dumps(body).encode(), request.url)
+
+
+NODE = Repository("docker.io", "library/node")
+FIRST = "https://hub.docker.com/v2/namespaces/library/repositories/node/tags?page_size=100"
+SECOND = f"{FIRST}&page=2"
+DIGEST = f"sha256:{'a' * 64}"
+ENTRY = {
+    "name": "22",
+    "full_size": 1234,
+    "digest": DIGEST,
+    "tag_last_pushed": "2026-02-01T10:00:00.123456Z",
+    "last_updated": "2026-02-02T10:00:00Z",
+    "images": [
+        {"os": "linux", "architecture": "amd64"},
+        {"os": "linux", "architecture": "arm", "variant": "v7"},
+        {"os": "unknown", "architecture": "unknown"},
+        {"os": None, "architecture": None},
+        "strange",
+    ],
+}
+
+
+def test_it_claims_docker_hub_alone() -> None:
+    hub, _ = lab({})
+
+    assert hub.claims(Repository.parse("node"))
+    assert not hub.claims(Repository.parse("ghcr.io/acme/node"))
+
+
+def test_it_asks_the_registrys_own_host_and_takes_tokens_from_its_token_host() -> None:
+    challenge = 'Bearer realm="https://auth.docker.io/token",service="registry.docker.io"'
+
+    class Hub(Fake):
+        def send(self, request: HttpRequest, *, max_bytes: int = 0) -> HttpResponse:
+            self.requests.append(request)
+            if request.url.startswith("https://auth.docker.io/"):
+                return HttpResponse(200, {}, b'{"token": "t"}', request.url)
+            if "Authorization" not in request.headers:
+                return HttpResponse(401, {"www-authenticate": challenge}, b"", request.url)
+            return HttpResponse(200, {"docker-content-digest": DIGEST}, b"", request.url)
+
+    fake = Hub({})
+    hub = DockerHub(Settings(), fake, FixedClock(), lambda _: None)
+
+    assert str(hub.resolve(Tag(NODE, "22"))) == DIGEST
+    assert [(request.method, request.url.partition("?")[0]) for request in fake.requests] == [
+        ("HEAD", "https://registry-1.docker.io/v2/library/node/manifests/22"),
+        ("GET", "https://auth.docker.io/token"),
+        ("HEAD", "https://registry-1.docker.io/v2/library/node/manifests/22"),
+    ]
+    assert "scope=repository%3Alibrary%2Fnode%3Apull" in fake.requests[1].url
+
+
+def test_versions_have_digests_dates_sizes_and_platforms() -> None:
+    hub, fake = lab({FIRST: {"results": [ENTRY], "next": SECOND}, SECOND: {"results": [{"name": "21"}], "next": None}})
+
+    first, second = hub.versions(NODE)
+
+    assert (first.tag, str(first.digest), first.size) == ("22", DIGEST, 1234)
+    assert first.published_at == datetime(2026, 2, 1, 10, 0, 0, 123456, tzinfo=UTC)
+    assert [str(platform) for platform in first.platforms] == ["linux/amd64", "linux/arm/v7"]
+    assert (second.tag, second.digest, second.size, second.published_at) == ("21", None, None, None)
+    assert len(fake.requests) == 2
+
+
+@pytest.mark.parametrize("following", ["https://x.example/v2", "http://hub.docker.com/x", "//x.example", "nonsense"])
+def test_a_next_page_elsewhere_is_not_asked_for(following: str) -> None:
+    hub, fake = lab({FIRST: {"results": [], "next": following}})
+
+    with pytest.raises(ProtocolError):
+        list(hub.versions(NODE))
+
+    assert len(fake.requests) == 1
+
+
+@pytest.mark.parametrize("body", [[], {"results": 5}, {"results": [5]}, "x"])
+def test_what_is_no_list_of_versions_is_refused(body: object) -> None:
+    hub, _ = lab({FIRST: body})
+
+    with pytest.raises(ProtocolError):
+        list(hub.versions(NODE))
+
+
+def test_pages_in_a_circle_end() -> None:
+    hub, fake = lab({FIRST: {"results": [{"name": "22"}], "next": FIRST}})
+
+    with pytest.raises(ProtocolError, match="circle"):
+        list(hub.versions(NODE))
+
+    assert len(fake.requests) == 1
+
+
+@pytest.mark.parametrize(("credentials", "requests"), [(None, 100), (Credentials("ann", "pw"), 200)])
+def test_its_limit_depends_on_a_login_and_heads_are_free(credentials: Credentials | None, requests: int) -> None:
+    hub, _ = lab({}, credentials)
+
+    assert hub.rate_profile(NODE) == RateProfile(requests, timedelta(hours=6), heads_are_free=True)
+
+
+def test_what_it_last_named_is_its_limit() -> None:
+    clock = FixedClock()
+    with RegistryServer(quota=Quota(requests=40, window=timedelta(hours=1)), clock=clock) as server:
+        server.push_image("library/node", "22")
+        settings = Settings(registries={"docker.io": RegistrySettings(endpoint=server.url)})
+        with HttpClient(settings, clock) as http:
+            hub = DockerHub(settings, http, clock, lambda _: None)
+            hub.resolve(Tag(NODE, "22"))
+
+            assert hub.rate_profile(NODE) == RateProfile(40, timedelta(hours=1), heads_are_free=True)
+
+
+def test_a_paid_plan_that_names_no_limit_has_none() -> None:
+    clock, found = FixedClock(), Credentials("robot", "pw")
+    with RegistryServer(access=Access(password="pw"), clock=clock) as server:
+        server.push_image("library/node", "22")
+        settings = Settings(registries={"docker.io": RegistrySettings(endpoint=server.url)})
+        with HttpClient(settings, clock) as http:
+            hub = DockerHub(settings, http, clock, lambda _: found)
+            hub.resolve(Tag(NODE, "22"))
+
+            assert hub.rate_profile(NODE) is None
+
+
+def test_people_look_at_its_pages() -> None:
+    hub, _ = lab({})
+
+    assert hub.web_url(NODE) == "https://hub.docker.com/_/node"
+    assert hub.web_url(Repository("docker.io", "acme/web"), "1.2") == "https://hub.docker.com/r/acme/web/tags?name=1.2"
+
+
+def test_kargo_is_told_of_pushes_as_docker_hub_tells_them() -> None:
+    hub, _ = lab({})
+
+    assert hub.webhook_receiver() == WebhookReceiver("dockerhub", "secret")

@@ -199,17 +199,16 @@ def test_a_realm_on_another_host_is_asked_where_the_settings_name_it(lab: Lab) -
     server.tokens = realm.tokens
     digest = server.push_image("acme/web", "1")
     lab.known = {server.host: Credentials("robot", SECRET)}
-    named = Settings(registries={server.host: RegistrySettings(token_realms=(realm.host,), plain_http=True)})
+    named = Settings(registries={server.host: RegistrySettings(token_realms=(realm.host,))})
 
     with server.misbehaving(Misbehavior.FOREIGN_REALM, redirect_to=realm.url):
         with pytest.raises(ProtocolError, match="realm on another host"):
             lab.registry().resolve(tag(f"{server.host}/acme/web:1"))
-        # Even then a token is not asked for over plain http on another host.
-        with pytest.raises(ProtocolError, match="plain http"):
-            lab.registry(named).resolve(tag(f"{server.host}/acme/web:1"))
+        assert realm.requests == []
 
-    assert realm.requests == []
-    assert digest
+        assert lab.registry(named).resolve(tag(f"{server.host}/acme/web:1")) == digest
+
+    assert realm.count("GET", "/token") == 1
 
 
 @pytest.mark.parametrize("password", [None, SECRET])

@@ -14,7 +14,6 @@ from urllib.parse import quote
 from image_factory.errors import InvalidReference, ProtocolError, RemoteNotFound
 from image_factory.hookspecs import hookimpl
 from image_factory.model.settings import Settings
-from image_factory.oci.authentication import host_of
 from image_factory.oci.distribution import MAX_PAGES, check_status
 from image_factory.oci.manifest import Index, Manifest, parse_instant, parse_json_object
 from image_factory.oci.platform import Platform
@@ -96,16 +95,18 @@ class DockerHub:
         except RemoteNotFound:
             yield from self._oci.versions(repository)
             return
-        page, visited = first, 1
+        page, visited = first, {self._tags_url(repository)}
         while True:
             yield from (_version(entry) for entry in page.get("results") or () if is_tag(str(entry.get("name"))))
-            url = page.get("next")
+            url = str(page.get("next") or "")
             if not url:
                 return
-            if host_of(str(url)) != host_of(self._api) or visited == MAX_PAGES:
-                raise ProtocolError(f"the tag pages of {repository} lead elsewhere, or do not end")
-            visited += 1
-            page = self._page(str(url), repository)
+            if not url.startswith(f"{self._api}/"):
+                raise ProtocolError(f"the tag pages of {repository} lead elsewhere")
+            if url in visited or len(visited) == MAX_PAGES:
+                raise ProtocolError(f"the tag pages of {repository} run in a circle, or do not end")
+            visited.add(url)
+            page = self._page(url, repository)
 
     def rate_profile(self, repository: Repository) -> RateProfile | None:
         """Return the limit that Docker Hub last named for us, else its published one, by login.

@@ -124,7 +124,7 @@ def check_realm(realm: str, *, registry: str, origin: str, allowed: Collection[s
             f"{registry} names a token realm on another host: {host}",
             hint=f"if it is to be trusted, write registries: {{{registry}: {{tokenRealms: [{host}]}}}} in config.yaml",
         )
-    if urlsplit(realm).scheme != "https" and not (plain_http and host == own):
+    if urlsplit(realm).scheme != "https" and not (plain_http and (host == own or host in allowed)):
         raise ProtocolError(f"{registry} wants a token over plain http from {host}", hint="tokens need https")
 
 
