@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from image_factory_cli.group import run
+
+pytest.importorskip("image_factory_synth", reason="image-factory-synth is not installed")
+
+from image_factory_synth.node import NoNode, find_node
+
+try:
+    find_node()
+except NoNode as none:
+    pytest.skip(f"{none.message}: {none.hint}", allow_module_level=True)
+
+IMAGES = """
+- {name: redis, repository: library/redis, tag: 7-alpine}
+- {name: web, registry: ghcr.io, repository: acme/web, source: {repo: acme/web}}
+"""
+HALF_A_BASE = (
+    "name: node-22\nfullImage: docker.io/library/node:22\nregistry: docker.io\nrepository: library/node\ntag: '22'\n"
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "images.yaml").write_text(IMAGES)
+    (tmp_path / "state" / "base-images").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_summary_says_what_was_added_changed_and_removed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["synth"]) == 0
+    first = capsys.readouterr().out
+    (folder / "images.yaml").write_text(IMAGES.replace("7-alpine", "8-alpine").replace("- {name: web", "- {name: shop"))
+    assert run(["synth"]) == 0
+    second = capsys.readouterr().out
+    assert run(["synth"]) == 0
+    third = capsys.readouterr().out
+
+    output = "dist/image-factory.k8s.yaml"
+    assert first.splitlines()[0] == f"{output} holds 5 resources for Kargo 1.11: 5 added, 0 changed, 0 removed"
+    assert second.splitlines() == [
+        f"{output} holds 5 resources for Kargo 1.11: 1 added, 1 changed, 1 removed",
+        "  + Warehouse/shop",
+        "  ~ Warehouse/redis",
+        "  - Warehouse/web",
+    ]
+    assert third == f"{output} is up to date: 5 resources for Kargo 1.11\n"
+
+
+def test_json_is_one_document_and_warnings_stay_out_of_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "state" / "base-images" / "node-22.yaml").write_text(HALF_A_BASE)
+
+    assert run(["synth", "--json", "--diff", "--dry-run"]) == 0
+
+    shown = capsys.readouterr()
+    found = json.loads(shown.out)
+    assert (found["resources"], found["written"]) == (5, False)
+    assert "+kind: Warehouse" in found["diff"]
+    assert shown.err == "warning: node-22: no repoURL and no allowTags: it gets no Warehouse\n"
+    assert not (folder / "dist").exists()
+
+
+def test_a_broken_state_file_is_a_warning_and_with_strict_an_exit_of_3(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "state" / "base-images" / "bad.yaml").write_text("a: [")
+
+    for arguments, code in ((["synth"], 0), (["synth", "--strict"], 3), (["synth", "--strict"], 3)):
+        assert run(arguments) == code
+        assert "bad.yaml" in capsys.readouterr().err
+
+
+def test_an_image_that_kargo_refuses_ends_with_3(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "images.yaml").write_text(IMAGES + "- {name: odd, registry: ghcr.io, repository: a/b--c, tag: x}\n")
+
+    assert run(["synth"]) == 3
+    assert "error: odd: repoURL: Kargo refuses 'ghcr.io/a/b--c'" in capsys.readouterr().err
+
+
+def test_an_unknown_kargo_version_ends_with_2_and_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["synth", "--kargo-version", "1.12"]) == 2
+
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["error", "hint"]
+    assert "'1.12'" in lines[0]
+
+
+def test_the_report_shows_each_registry(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["synth", "--report"]) == 0
+
+    out = capsys.readouterr().out
+    assert "docker.io" in out
+    assert "400" in out
+    assert "none stated" in out
+
+
+def test_an_empty_folder_ends_with_2_and_makes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert run(["synth"]) == 2
+    assert "images.yaml" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_schemas_that_do_not_fit_end_with_2(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("jsonschema", reason="jsonschema is not installed")
+    crd = {
+        "kind": "CustomResourceDefinition",
+        "spec": {
+            "group": "kargo.akuity.io",
+            "names": {"kind": "Project"},
+            "versions": [{"name": "v1alpha1", "schema": {"openAPIV3Schema": {"type": "object"}}}],
+        },
+    }
+    (tmp_path / "release" / "crds").mkdir(parents=True)
+    (tmp_path / "release" / "crds" / "a.yaml").write_text(json.dumps(crd))
+
+    assert run(["synth", "--crds", str(tmp_path / "release")]) == 2
+    assert "no schema of kargo.akuity.io/v1alpha1 ProjectConfig" in capsys.readouterr().err
+
+
+def test_without_the_package_the_hint_names_the_extra() -> None:
+    code = (
+        "import sys\n"
+        "from image_factory_cli.group import run\n"
+        "class Missing:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name.startswith('image_factory_synth'):\n"
+        "            raise ModuleNotFoundError(name=name)\n"
+        "sys.meta_path.insert(0, Missing())\n"
+        "sys.exit(run(['synth']))"
+    )
+
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 2
+    assert "image-factory[synth]" in ended.stderr
+
+
+def test_the_command_is_imported_without_the_package() -> None:
+    code = "import sys, image_factory_cli.commands.synth; print('image_factory_synth' in sys.modules)"
+
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    assert shown == "False\n"
