@@ -83,6 +83,8 @@ class Hosts:
         Raises:
             InvalidSettings: it holds something else than `GitHubSettings`; each mistake is named.
         """
+        read: GitHubSettings | None = None
+        places = ""
         try:
             read = GitHubSettings.model_validate(settings.plugins.get("github", {}))
         except ValidationError as error:
@@ -90,11 +92,12 @@ class Hosts:
             places = "; ".join(
                 f"plugins.github.{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()
             )
+        if read is None:  # raised out here, so that not even the context of the error shows a value
             raise InvalidSettings(
                 f"config.yaml: {places}", hint="known: tokenEnv, apiUrl, app, hosts; a token itself never stands there"
-            ) from None
+            )
         hosts = cls(read)
-        for name in read.hosts:
+        for name in (None, *read.hosts):
             hosts.named(name)
         return hosts
 
@@ -122,8 +125,12 @@ class Hosts:
         chosen = self._settings(name).api_url
         if chosen is not None:
             parts = urlsplit(chosen)
-            if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.netloc)):
-                raise InvalidSettings(f"apiUrl of {name} is not encrypted: {chosen!r}", hint="use https")
+            is_safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.netloc))
+            if not is_safe or "@" in parts.netloc or not parts.hostname:
+                raise InvalidSettings(
+                    f"apiUrl of {name} is no https URL without credentials",
+                    hint="write one such as https://host/api/v3",
+                )
             api = chosen.rstrip("/")
         return Host(name, web, api)
 

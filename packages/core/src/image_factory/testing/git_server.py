@@ -66,7 +66,7 @@ class GitServer:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._server = _Server(("127.0.0.1", self._port), _Handler)
         self._server.owner = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
         return self
 

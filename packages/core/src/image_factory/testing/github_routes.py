@@ -187,6 +187,7 @@ def _delete_ref(asked: Asked, ref: str) -> Answer:
 def _commit_of(asked: Asked, ref: str) -> Answer:
     names = [f"refs/heads/{ref}", f"refs/tags/{ref}"]
     names = [f"refs/{ref}", *names] if ref.startswith(("heads/", "tags/")) else names
+    names = ["HEAD"] if ref == "HEAD" else names
     found = next(filter(None, (asked.commit(name) for name in names)), None)
     if found is None and re.fullmatch(r"[0-9a-f]{7,40}", ref):
         found = asked.commit(ref)
@@ -311,7 +312,7 @@ def _contents(asked: Asked, path: str) -> Answer:
         return Answer(200, {**told, "target": link})
     if entry is not None and entry["type"] == "commit":
         told = shapes.content(asked.urls, path, entry["sha"], "submodule", 0, commit)
-        return Answer(200, {**told, "submodule_git_url": None, "download_url": None})
+        return Answer(200, {**told, "submodule_git_url": "https://git.example.invalid/vendored.git"})
     if entry is not None and entry["type"] == "blob":
         return Answer(
             200, _file(asked, path, entry["sha"], asked.git.attempt("cat-file", "blob", entry["sha"]).stdout, commit)
