@@ -8,7 +8,7 @@ import pytest
 
 from image_factory.errors import Conflict, NotFound
 from image_factory.model.settings import Settings
-from image_factory.shell.images_file import load_images_text, save_images_text
+from image_factory.shell.images_file import load_images_text
 from image_factory.state.images_yaml import PluginNames, read_images
 from image_factory.usecases.enroll import EntryRefused, enroll
 
@@ -65,24 +65,6 @@ def test_without_a_file_the_hint_names_init(tmp_path: Path) -> None:
 
     assert "image-factory init" in caught.value.hint
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_file_that_changed_meanwhile_is_not_overwritten(root: Path) -> None:
-    with pytest.raises(Conflict, match="changed while"):
-        save_images_text(root / "images.yaml", root, old="something else", new="x")
-
-    assert (root / "images.yaml").read_bytes() == OURS
-
-
-def test_a_link_stays_a_link(root: Path, tmp_path: Path) -> None:
-    (root / "real.yaml").write_bytes(OURS)
-    (root / "images.yaml").unlink()
-    (root / "images.yaml").symlink_to("real.yaml")
-
-    enroll(root, Settings(), ENTRY)
-
-    assert (root / "images.yaml").is_symlink()
-    assert b"redis" in (root / "real.yaml").read_bytes()
 
 
 def test_two_at_once_lose_nothing(root: Path) -> None:
