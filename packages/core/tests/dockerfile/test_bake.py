@@ -409,6 +409,7 @@ HOSTILE = [
     ("a matrix of a million", 'target "a" {\n name = "a"\n matrix = { x = range(1000), y = range(1000) }\n}'),
     ("a range of a billion", 'target "a" { args = { A = length(range(1e9)) } }'),
     ("a loop in a loop", 'target "a" { args = { A = length([for x in range(999) : [for y in range(999) : y]]) } }'),
+    ("a list of long texts", _TEXTS + 'target "a" { args = { A = length([for x in range(9999) : "${V11}."]) } }'),
     ("a doubling text", _TEXTS + 'target "a" { args = { A = V59 } }'),
     ("a doubling function", _FUNCTIONS + 'target "a" { args = { A = f0("x") } }'),
     ("doubling inheritance", _PARENTS + 'target "t45" {}'),

@@ -31,6 +31,7 @@ from image_factory.dockerfile.hcl.nodes import (
 )
 from image_factory.dockerfile.hcl.values import (
     ARITHMETIC,
+    MAX_ITEMS,
     UNKNOWN,
     Value,
     as_bool,
@@ -46,6 +47,8 @@ from image_factory.dockerfile.hcl.values import (
 MAX_STEPS = 200_000
 """Expressions that are evaluated for one file. A large bake file takes some thousand."""
 
+CHARACTERS_A_STEP = 50
+"""Characters that an expression may make for one step."""
 MAX_NESTING = 120
 """How deep expressions stand in each other, variables and functions of the file followed."""
 
@@ -119,13 +122,19 @@ class Evaluator:
             case TemplateIf() | TemplateFor():
                 return self._template(Template((node,), node.line), scope)
 
+    def _counted(self, value: Value) -> Value:
+        """Count the length of a text that was made: texts in lists would fill the memory in few steps."""
+        if isinstance(value, str):
+            self._steps += len(value) // CHARACTERS_A_STEP
+        return value
+
     # --- templates ----------------------------------------------------------------------------
 
     def _template(self, node: Template, scope: Scope) -> Value:
         parts: list[str] = []
         if not self._write(node, scope, parts):
             return UNKNOWN
-        return bounded("".join(parts), node.line)
+        return self._counted(bounded("".join(parts), node.line))
 
     def _write(self, template: Template, scope: Scope, parts: list[str]) -> bool:
         """Write a template's text to `parts`; return whether all of it is known."""
@@ -265,11 +274,11 @@ class Evaluator:
             if not isinstance(last, list):
                 raise HclError(node.line, f"a list is wanted before '...', not {kind(last)}")
             arguments += last
-        if len(arguments) > functions.MAX_ITEMS:
-            raise HclError(node.line, f"more than {functions.MAX_ITEMS} arguments")
+        if len(arguments) > MAX_ITEMS:
+            raise HclError(node.line, f"more than {MAX_ITEMS} arguments")
         self._steps += len(arguments)
         found = self._names.call(node.name, arguments, node.line)
-        return functions.call(node.name, arguments, node.line) if found is None else found
+        return self._counted(functions.call(node.name, arguments, node.line)) if found is None else found
 
     def _try(self, node: Call, scope: Scope) -> Value:
         """Return the first argument that has a value; for `can`, whether the argument has one."""

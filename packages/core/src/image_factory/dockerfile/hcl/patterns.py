@@ -18,7 +18,7 @@ MAX_STEPS = 1_000_000
 
 # What RE2 has and `re` has not, or the other way round: look-around, back references, named classes.
 _FOREIGN = re.compile(r"\[\[:|\\[pPQECkG1-9]|\(\?(?:[=!>#(]|<[=!]|P=|P>|[a-zA-Z-]*[^a-zA-Z:<P)-])|[*+?}]\+")
-_TOKEN = re.compile(
+_MARK = re.compile(
     r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\((?:\?(?:P?<\w+>|[a-zA-Z-]*:|[a-zA-Z-]*(?=\))))?|\)|[*+]|\{\d+(?:,\d*)?\}|\?|\||.",
     re.DOTALL,
 )
@@ -38,14 +38,26 @@ def compile_pattern(pattern: str, text: str, line: int) -> re.Pattern[str]:
     if repetitions is None or (len(text) + 1) ** repetitions > MAX_STEPS:
         raise HclError(line, f"a pattern that could take too long: {shown!r}")
     try:
-        return _compiled(pattern.replace("(?<", "(?P<").replace("\\z", "\\Z"))
+        return _compiled(pattern)
     except (re.error, ValueError, OverflowError, RecursionError) as error:
         raise HclError(line, f"not a pattern: {shown!r}") from error
 
 
 @lru_cache(maxsize=64)
 def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
+    return re.compile(_MARK.sub(_rewritten, pattern))
+
+
+def _rewritten(found: re.Match[str]) -> str:
+    """Return a part of a pattern as `re` writes it; in a set, what `re` keeps for set operations is escaped."""
+    mark = found.group()
+    if mark.startswith("["):
+        if len(mark) == 1 or "--" in mark:
+            raise ValueError(mark)
+        return "[" + re.sub(r"(\\.)|([\[&~|])", lambda inner: inner[1] or f"\\{inner[2]}", mark[1:])
+    if mark.startswith("(?<"):
+        return f"(?P{mark[2:]}"
+    return "\\Z" if mark == "\\z" else mark
 
 
 def _repetitions(pattern: str) -> int | None:
@@ -56,7 +68,7 @@ def _repetitions(pattern: str) -> int | None:
     total = 1
     groups = [False]
     closed = False
-    for found in _TOKEN.finditer(pattern):
+    for found in _MARK.finditer(pattern):
         mark = found.group()
         if mark.startswith("(") and not mark.startswith("\\"):
             groups.append(False)

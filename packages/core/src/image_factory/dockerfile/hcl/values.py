@@ -6,12 +6,15 @@ They are converted as go-cty converts them. Pure.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from decimal import Context, Decimal, DecimalException
 from enum import Enum
 from typing import Any, Union
 
 from image_factory.dockerfile.hcl.nodes import HclError, Unresolved
 
+MAX_ITEMS = 10_000
+"""Items of one list that a function makes."""
 MAX_TEXT = 4 * 1024 * 1024
 """Characters of one text that an expression makes."""
 ARITHMETIC = Context(prec=150, Emax=999, Emin=-999)
@@ -30,6 +33,12 @@ class _Unknown(Enum):
 UNKNOWN = _Unknown.UNKNOWN
 
 Value = Union[str, Decimal, bool, None, "list[Any]", "dict[str, Any]", _Unknown]
+
+
+Function = Callable[[Sequence[Any], int], Value]
+"""A function of its arguments and the line that it is called on."""
+Entry = tuple[int, int | None, Function]
+"""Arguments at least, arguments at most (None for any number), and the function."""
 
 
 def kind(value: Value) -> str:
