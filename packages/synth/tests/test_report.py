@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from image_factory.errors import InvalidState, Location, NotFound
-from image_factory.usecases.outcome import Skipped
+from image_factory.usecases.outcome import Failed, Skipped
 from image_factory_synth.report import exit_code, report, unchanged
 from image_factory_synth.schedule import Traffic
 from image_factory_synth.synthesize import Synthesis
@@ -24,7 +24,8 @@ CLEAN = Synthesis(
     resources=1,
     rendered=1,
     failures=(),
-    broken=(),
+    refused=(),
+    broken={},
     skipped=(),
     pinned=(),
     notes=(),
@@ -46,12 +47,13 @@ def test_a_clean_run_has_no_problem_and_ends_with_0() -> None:
     ("synthesis", "kind", "codes"),
     [
         (replace(CLEAN, failures=(NotFound("x"),)), "failed", (3, 3)),
-        (replace(CLEAN, broken=(InvalidState("x", location=Location("a.yaml", 3)),)), "unreadable", (0, 3)),
+        (replace(CLEAN, broken={"a": InvalidState("x", location=Location("a.yaml", 3))}), "unreadable", (0, 3)),
+        (replace(CLEAN, refused=(Failed("a", NotFound("x")),)), "failed", (3, 3)),
         (replace(CLEAN, skipped=(Skipped("a", "no repoURL"),)), "skipped", (0, 3)),
         (replace(CLEAN, notes=(Note("a", "x"),)), "noted", (0, 0)),
         (replace(CLEAN, traffic=(Traffic("docker.io", 9, 500.0, 400),)), "noted", (0, 0)),
     ],
-    ids=["failed", "unreadable", "skipped", "noted", "excess"],
+    ids=["failed", "unreadable", "refused", "skipped", "noted", "excess"],
 )
 def test_each_problem_is_reported_and_counts_as_it_should(
     synthesis: Synthesis, kind: str, codes: tuple[int, int]
@@ -69,7 +71,7 @@ def test_an_excess_names_the_registry_and_by_how_much() -> None:
 
 
 def test_an_unchanged_run_repeats_the_problems_and_no_change() -> None:
-    last = report(replace(CLEAN, broken=(InvalidState("x"),)), written=True)
+    last = report(replace(CLEAN, broken={"a": InvalidState("x")}), written=True)
 
     again = unchanged(last)
 

@@ -83,7 +83,7 @@ def test_every_image_gets_its_warehouse_with_and_without_state(folder: Path) -> 
     }
     assert result.resources == 7
     assert result.added[-1] == "Warehouse/web"
-    assert (result.changed, result.removed, result.failures, result.broken, result.skipped) == ((), (), (), (), ())
+    assert (result.changed, result.removed, result.failures, result.broken, result.skipped) == ((), (), (), {}, ())
 
 
 def test_a_published_version_changes_how_the_image_is_watched(folder: Path) -> None:
@@ -166,7 +166,7 @@ def test_a_broken_state_file_costs_no_other_image(folder: Path) -> None:
     result = run(folder)
 
     assert len(warehouses(folder)) == 4
-    (problem,) = result.broken
+    (problem,) = result.broken.values()
     assert problem.location is not None
     assert problem.location.file.endswith("bad.yaml")
 
@@ -174,7 +174,7 @@ def test_a_broken_state_file_costs_no_other_image(folder: Path) -> None:
 def test_an_example_among_the_state_files_is_passed_over(folder: Path) -> None:
     (folder / "state" / "base-images" / "some.example.yaml").write_text("a: [")
 
-    assert run(folder).broken == ()
+    assert run(folder).broken == {}
 
 
 def test_a_wrong_entry_costs_no_other_image_and_is_named(folder: Path) -> None:
@@ -194,7 +194,7 @@ def test_a_repository_that_kargo_refuses_fails_alone(folder: Path) -> None:
     result = run(folder)
 
     assert "odd" not in warehouses(folder)
-    assert ["odd: repoURL: " in str(error) for error in result.failures] == [True]
+    assert ["odd: repoURL: " in str(failed.error) for failed in result.refused] == [True]
 
 
 @pytest.mark.parametrize("text", ["a: [", "name: x\n", "- {name: a"])

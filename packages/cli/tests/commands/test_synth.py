@@ -78,6 +78,17 @@ def test_a_broken_state_file_is_a_warning_and_with_strict_an_exit_of_3(
         assert "bad.yaml" in capsys.readouterr().err
 
 
+def test_a_program_reads_warnings_as_json_with_image_and_op(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "state" / "base-images" / "node-22.yaml").write_text(HALF_A_BASE)
+
+    assert run(["synth", "--log-format", "json"]) == 0
+
+    (line,) = capsys.readouterr().err.splitlines()
+    logged = json.loads(line)
+    assert (logged["op"], logged["image"], logged["level"]) == ("synth", "node-22", "warning")
+    assert "repoURL" in logged["event"]
+
+
 def test_an_image_that_kargo_refuses_ends_with_3(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "images.yaml").write_text(IMAGES + "- {name: odd, registry: ghcr.io, repository: a/b--c, tag: x}\n")
 

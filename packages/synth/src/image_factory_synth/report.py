@@ -55,26 +55,29 @@ def exit_code(found: Mapping[str, Any], *, strict: bool) -> int:
 
 def _problems(synthesis: Synthesis) -> Iterator[dict[str, Any]]:
     for error in synthesis.failures:
-        yield _error(FAILED, error)
-    for error in synthesis.broken:
-        yield _error(BROKEN, error)
+        yield _error(FAILED, None, error)
+    for failed in synthesis.refused:
+        yield _error(FAILED, failed.item, failed.error)
+    for name, error in synthesis.broken.items():
+        yield _error(BROKEN, name, error)
     for skipped in synthesis.skipped:
-        yield _problem(SKIPPED, f"{skipped.item}: {skipped.reason}")
+        yield _problem(SKIPPED, skipped.item, f"{skipped.item}: {skipped.reason}")
     for note in synthesis.notes:
-        yield _problem(NOTED, f"{note.item}: {note.message}")
+        yield _problem(NOTED, note.item, f"{note.item}: {note.message}")
     for of in synthesis.traffic:
         if of.excess:
             yield _problem(
                 NOTED,
+                None,
                 f"{of.registry}: {of.requests_per_day:.0f} requests a day, {of.excess:.0f} more than its {of.budget}",
                 hint=f"watch through a mirror, or log in and raise registries.{of.registry}.requestsPerDay",
             )
 
 
-def _error(kind: str, error: ImageFactoryError) -> dict[str, Any]:
+def _error(kind: str, image: str | None, error: ImageFactoryError) -> dict[str, Any]:
     at = error.location
-    return {**_problem(kind, error.message, hint=error.hint), "file": at and at.file, "line": at and at.line}
+    return {**_problem(kind, image, error.message, hint=error.hint), "file": at and at.file, "line": at and at.line}
 
 
-def _problem(kind: str, message: str, *, hint: str = "") -> dict[str, Any]:
-    return {"kind": kind, "message": message, "hint": hint, "file": None, "line": None}
+def _problem(kind: str, image: str | None, message: str, *, hint: str = "") -> dict[str, Any]:
+    return {"kind": kind, "image": image, "message": message, "hint": hint, "file": None, "line": None}

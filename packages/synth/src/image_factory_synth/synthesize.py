@@ -43,9 +43,11 @@ class Synthesis:
     rendered: int
     """Charts that passed through cdk8s."""
     failures: tuple[ImageFactoryError, ...]
-    """Entries of images.yaml that are wrong and images that Kargo would refuse: none of them is in the file."""
-    broken: tuple[ImageFactoryError, ...]
-    """State files that could not be read."""
+    """Entries of images.yaml that are wrong: none of them is in the file."""
+    refused: tuple[Failed, ...]
+    """Images that Kargo would refuse: nor are they."""
+    broken: Mapping[str, ImageFactoryError]
+    """State files that could not be read, by the name of their record."""
     skipped: tuple[Skipped, ...]
     """Images without a Warehouse, and why."""
     pinned: tuple[str, ...]
@@ -116,8 +118,9 @@ def synthesize(
         removed=tuple(sorted(before.keys() - after.keys())),
         resources=len(after),
         rendered=rendered,
-        failures=(*enrolled.problems, *(found.error for found in planned.outcomes if isinstance(found, Failed))),
-        broken=(*images.problems, *bases.problems),
+        failures=enrolled.problems,
+        refused=tuple(found for found in planned.outcomes if isinstance(found, Failed)),
+        broken={**images.broken, **bases.broken},
         skipped=tuple(found for found in planned.outcomes if isinstance(found, Skipped)),
         pinned=planned.pinned,
         notes=planned.notes,

@@ -8,25 +8,22 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from image_factory.errors import UnknownPlugin
+from image_factory_cli.folder import folder_options
+from image_factory_cli.logs import LogFormat, configure_logs
 
 _SHOWN = 10
 """Resources named in each list; the others are counted."""
 
 
 @click.command(epilog="Example: image-factory synth --dry-run --diff --kargo-version 1.10")
-@click.option(
-    "--image-factory-dir",
-    "folder",
-    type=click.Path(path_type=Path),
-    help="The image-factory folder. [IMAGE_FACTORY_DIR]",
-)
+@folder_options
 @click.option("--kargo-version", metavar="V", help="The Kargo that will read them, such as 1.11.")
 @click.option("--report", "with_report", is_flag=True, help="Show how many requests a day each registry gets.")
 @click.option("--json", "as_json", is_flag=True, help="Write the outcome as JSON.")
@@ -39,7 +36,9 @@ _SHOWN = 10
     help="Check the result against the schemas in this folder: crds/*.yaml, subscriptions/*.json.",
 )
 def command(
-    folder: Path | None,
+    directory: Path | None,
+    log_format: LogFormat,
+    log_level: str | None,
     kargo_version: str | None,
     with_report: bool,
     as_json: bool,
@@ -53,7 +52,7 @@ def command(
     From images.yaml and state/: a Namespace, a Project with its ProjectConfig, and a Warehouse for each
     image that can be watched. Only what changed is rendered again.
     """
-    run = _synth()(folder, os.environ, Path.cwd(), kargo_version=kargo_version, dry_run=dry_run)
+    run = _synth()(directory, os.environ, Path.cwd(), kargo_version=kargo_version, dry_run=dry_run)
     found = run.report
     if as_json:
         sys.stdout.write(json.dumps({**found, "diff": run.diff} if with_diff else found, indent=2) + "\n")
@@ -64,8 +63,9 @@ def command(
         if with_diff:
             sys.stdout.write(run.diff)
     sys.stdout.flush()
-    for problem in found["problems"]:
-        sys.stderr.write(_problem(problem))
+    if found["problems"]:
+        configure_logs(log_format, log_level)
+        _warn(found["problems"])
     if crds is not None:
         count = _check(run.text if run.text is not None else Path(found["output"]).read_text("utf-8"), crds)
         sys.stderr.write(f"{_count(count, 'resource')} checked against the schemas in {crds}\n")
@@ -123,13 +123,16 @@ def _write_traffic(found: Mapping[str, Any]) -> None:
     Console(file=sys.stdout).print(table)
 
 
-def _problem(problem: Mapping[str, Any]) -> str:
-    level = "error" if problem["kind"] == "failed" else "warning"
-    place = problem["file"] or ""
-    if problem["line"]:
-        place += f":{problem['line']}"
-    hint = f"hint: {problem['hint']}\n" if problem["hint"] else ""
-    return f"{level}: {place}{': ' if place else ''}{problem['message']}\n{hint}"
+def _warn(problems: Sequence[Mapping[str, Any]]) -> None:
+    import logging
+
+    log = logging.getLogger("image_factory.synth")
+    for problem in problems:
+        place = f"{problem['file'] or ''}{':' if problem['line'] else ''}{problem['line'] or ''}"
+        level = logging.ERROR if problem["kind"] == "failed" else logging.WARNING
+        message = problem["message"].removeprefix(f"{problem['image']}: ")
+        text = f"{place}{': ' if place else ''}{message}"
+        log.log(level, "%s", text, extra={"op": "synth", "image": problem["image"], "hint": problem["hint"]})
 
 
 def _check(text: str, folder: Path) -> int:
