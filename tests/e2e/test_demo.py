@@ -138,6 +138,14 @@ def test_the_move_is_recorded_with_both_platforms_and_says_who_waits_until_when(
     assert "once python-base is rebuilt" in waiting
 
 
+def test_the_readme_shows_what_the_demo_says(told: Told) -> None:
+    (shown,) = re.findall(r"```text\n(    IMAGE .*?)\n```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+
+    for line in shown.splitlines():
+        words = [re.escape(word) for word in line.rstrip("…").split()]
+        assert re.search(r"\s+".join(words), told.out), line
+
+
 def test_the_manifests_are_kargo_s(told: Told) -> None:
     text = (told.platform / "image-factory/dist/image-factory.k8s.yaml").read_text(encoding="utf-8")
     resources = [document for document in yaml.safe_load_all(text) if document]
