@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from image_factory.errors import (
     AuthenticationRequired,
+    ImageFactoryError,
     InvalidSettings,
     NotFound,
     ProtocolError,
@@ -293,6 +296,75 @@ def test_a_server_that_is_gone_is_unavailable(tmp_path: Path) -> None:
 
     with pytest.raises(Unavailable):
         GitSource(cache=tmp_path / "cache").revision(at(url), "main")
+
+
+class _Hostile(BaseHTTPRequestHandler):
+    """Answers every request with the same bytes, `body`, as often as `times` says."""
+
+    body = b""
+    content_type = "text/html"
+    times = 1
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", self.content_type)
+        self.end_headers()
+        try:
+            for _ in range(self.times):
+                self.wfile.write(self.body)
+        except OSError:
+            return
+
+    do_POST = do_GET  # noqa: N815  # a name that http.server looks for
+
+    def log_message(self, *arguments: object) -> None: ...
+
+
+ADVERTISED = "application/x-git-upload-pack-advertisement"
+
+
+def _packets(*lines: bytes) -> bytes:
+    return b"".join(b"0000" if not line else f"{len(line) + 4:04x}".encode() + line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "times"),
+    [
+        pytest.param(b"<html>sign in</html>", "text/html", 1, id="HTML"),
+        pytest.param(b"", ADVERTISED, 1, id="nothing"),
+        pytest.param(b"zzzz", ADVERTISED, 1, id="no packets"),
+        pytest.param(_packets(b"# service=git-upload-pack\n", b"") + b"ffff", ADVERTISED, 1, id="cut off"),
+        pytest.param(
+            _packets(b"# service=git-upload-pack\n", b"", b"xyz refs/heads/main\0\n", b""), ADVERTISED, 1, id="no ids"
+        ),
+        pytest.param(
+            _packets(b"# service=git-upload-pack\n", b"", b"ERR \x1b[31mboo t0ps3cret\n"), ADVERTISED, 1, id="an error"
+        ),
+    ],
+)
+def test_a_hostile_server_is_one_error(tmp_path: Path, body: bytes, content_type: str, times: int) -> None:
+    handler = type("Handler", (_Hostile,), {"body": body, "content_type": content_type, "times": times})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        source = GitSource(cache=tmp_path / "cache")
+        repository = at(f"http://127.0.0.1:{server.server_address[1]}/x.git")
+        if content_type != "text/html":  # HTML is to git a list of no references, as plain files would serve it
+            with pytest.raises(ImageFactoryError):
+                source.references(repository)
+        for ask in (
+            lambda: source.revision(repository, "main"),
+            lambda: source.read(repository, "1" * 40, "Dockerfile"),
+        ):
+            with pytest.raises(ImageFactoryError) as caught:
+                ask()
+            assert caught.value.hint
+            assert "\x1b" not in str(caught.value)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 def test_each_url_has_a_mirror_of_its_own(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sys
 import time
 from datetime import timedelta
@@ -52,6 +53,17 @@ def test_a_tool_that_does_not_end_is_ended_with_its_children(tmp_path: Path) -> 
 def test_endless_output_is_cut_off_as_an_error() -> None:
     with pytest.raises(ProtocolError, match="more than 1000 bytes"):
         run_tool([PYTHON, "-c", "while True: print('x' * 1000)"], max_output=1000)
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux limits another process")
+def test_a_file_larger_than_allowed_is_not_written(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    program = f"import time; time.sleep(0.3); open({str(path)!r}, 'wb').write(b'x' * 1_000_000)"
+
+    finished = run_tool([PYTHON, "-c", program], max_file=100_000)
+
+    assert not finished.is_ok
+    assert path.stat().st_size <= 100_000
 
 
 def test_endless_complaints_keep_their_end() -> None:

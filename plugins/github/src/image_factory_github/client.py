@@ -190,7 +190,7 @@ class Client:
     def _installation_token(self, app: Any, key: str) -> tuple[str, datetime]:
         doing = f"cannot act as the App on {self.host.name}"
         try:
-            claim = github.Auth.AppAuthToken(github.Auth.AppAuth(app.app_id, key).token)
+            claim = github.Auth.AppAuthToken(github.Auth.AppAuth(str(app.app_id), key).token)
         except Exception as error:  # noqa: BLE001  # PyJWT's and cryptography's many kinds
             raise ProtocolError(
                 f"{doing}: its private key cannot be used ({type(error).__name__})",

@@ -51,6 +51,9 @@ CONFIGURATION = (
 )
 """What a repository's or a user's own configuration cannot change while we run git."""
 
+MAX_DOWNLOAD = 4 * 1024**3
+"""Bytes of one pack from another host: a whole Linux kernel's history takes 3 GB."""
+
 NO_TRANSPORT = "none"
 """A word that is no transport: with it git asks no network, not even for a partial clone's objects."""
 
@@ -74,6 +77,11 @@ _COMPLAINTS: tuple[tuple[str, type[ImageFactoryError], str], ...] = (
         "give credentials that may read (or write) it; a private repository looks missing without them",
     ),
     (r"returned error: 429", RateLimited, "wait, then try again"),
+    (
+        r"file size limit|file too large|exceeded .* file size|died of signal 25|sha1 file .* write error",
+        ProtocolError,
+        "it sends more than we take; read a smaller repository",
+    ),
     (
         (
             r"repository .*not found|does not appear to be a git repository|no such file or directory"
@@ -156,6 +164,7 @@ class Git:
         credentials: what to give the one origin of `origin`, and nobody else.
         origin: the URL that the credentials are for.
         is_exact: whether the repository must be `folder` itself, not one that it lies in.
+        max_download: bytes that may come from another host at once.
     """
 
     folder: Path | None = None
@@ -163,6 +172,7 @@ class Git:
     credentials: Credentials | None = field(default=None, repr=False)
     origin: str | None = None
     is_exact: bool = False
+    max_download: int = MAX_DOWNLOAD
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -223,6 +233,7 @@ class Git:
             environment=self.environment(extra),
             timeout=timeout,
             max_output=max_output,
+            max_file=self.max_download if self.transports else None,
             label=f"git {words[0]}",
         )
 

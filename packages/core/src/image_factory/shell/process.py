@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import resource
 import signal
 import subprocess
 import threading
@@ -100,6 +101,7 @@ def run_tool(
     environment: Mapping[str, str] | None = None,
     timeout: timedelta = TIMEOUT,
     max_output: int = MAX_OUTPUT,
+    max_file: int | None = None,
     label: str | None = None,
 ) -> Finished:
     """Run a program to its end and return what it said, whatever its exit status.
@@ -108,6 +110,7 @@ def run_tool(
 
     Args:
         environment: the whole environment; `clean_environment()` where it is None.
+        max_file: bytes of any one file that it may write, where the system can hold it to that (Linux).
         label: what errors call it, such as `git fetch`; the program's name where it is None.
 
     Raises:
@@ -118,6 +121,9 @@ def run_tool(
     """
     program = arguments[0]
     process = start_tool(arguments, folder=folder, environment=environment, stderr=subprocess.PIPE)
+    if max_file is not None and hasattr(resource, "prlimit"):
+        with contextlib.suppress(OSError):  # it may have ended already
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (max_file, max_file))
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
