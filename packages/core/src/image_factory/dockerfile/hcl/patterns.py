@@ -19,7 +19,7 @@ MAX_STEPS = 1_000_000
 # What RE2 has and `re` has not, or the other way round: look-around, back references, named classes.
 _FOREIGN = re.compile(r"\[\[:|\\[pPQECkG1-9]|\(\?(?:[=!>#(]|<[=!]|P=|P>|[a-zA-Z-]*[^a-zA-Z:<P)-])|[*+?}]\+")
 _MARK = re.compile(
-    r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\((?:\?(?:P?<\w+>|[a-zA-Z-]*:|[a-zA-Z-]*(?=\))))?|\)|[*+]|\{\d+(?:,\d*)?\}|\?|\||.",
+    r"\\.|\[\^?+\]?+(?:\\.|[^\]\\])*\]|\((?:\?(?:P?<\w+>|[a-zA-Z-]*:|[a-zA-Z-]*(?=\))))?|\)|[*+]|\{\d+(?:,\d*)?\}|\?|\||.",
     re.DOTALL,
 )
 _REPLACEMENT = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})")
