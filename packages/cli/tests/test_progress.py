@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from image_factory.usecases.workbench import NoProgress
+from image_factory.usecases.progress import NoProgress
 from image_factory_cli.progress import MIN_ITEMS, TerminalProgress, progress_for
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from image_factory.usecases.workbench import NoProgress, Progress
+from image_factory.usecases.progress import NoProgress, Progress
 
 MIN_ITEMS = 5
 """Below this many items a bar would only flash by."""

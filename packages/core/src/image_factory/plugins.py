@@ -146,7 +146,8 @@ def load_plugins(
     try:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
-        raise PluginError(" ".join(str(error).split()), hint="the hooks are listed in docs/reference/hooks.md") from error
+        reason = " ".join(str(error).split())
+        raise PluginError(reason, hint="the hooks are listed in docs/reference/hooks.md") from error
 
     origins: dict[tuple[str, str], str] = {}
 

@@ -135,6 +135,14 @@ def test_every_problem_of_all_three_is_told_with_where_it_comes_from(folder: Pat
         load_settings(folder, environ, {"kargo.nmespace": "x"})
 
 
+def test_a_misspelt_key_is_logged_where_the_settings_are_used(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (folder / "config.yaml").write_text("comit: {}\n")
+
+    load_settings(folder, {}, {})
+
+    assert "config.yaml:1: comit: unknown key 'comit' (did you mean 'commit'?)" in caplog.text
+
+
 def test_a_config_that_is_not_utf_8_is_an_error(folder: Path) -> None:
     (folder / "config.yaml").write_bytes(b"stateDir: \xff\n")
 

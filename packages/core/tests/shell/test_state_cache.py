@@ -12,9 +12,9 @@ from image_factory.model.enrollment import Enrollment
 from image_factory.model.image_state import ImageConfiguration, ImageState
 from image_factory.model.settings import Settings
 from image_factory.shell import state_folder
+from image_factory.shell.folder import CACHE_FOLDER
 from image_factory.shell.state_cache import SETTLED, StateCache, is_settled
 from image_factory.shell.state_folder import read_folder
-from image_factory.shell.state_lock import CACHE_FOLDER
 from image_factory.shell.store import Store
 from image_factory.state.codec import dump
 

@@ -16,7 +16,8 @@ from image_factory.errors import Conflict, InvalidState, NotFound, Unavailable, 
 from image_factory.model.enrollment import Enrollment
 from image_factory.model.image_state import BaseConfiguration, BaseState, ImageConfiguration, ImageState
 from image_factory.model.settings import Settings
-from image_factory.shell.state_lock import CACHE_FOLDER, LOCK_FILE, StateLock
+from image_factory.shell.folder import CACHE_FOLDER
+from image_factory.shell.state_lock import LOCK_FILE, StateLock
 from image_factory.shell.store import FileChange, Store
 from image_factory.state.codec import dump, dump_base
 from image_factory.state.merge import record_digest

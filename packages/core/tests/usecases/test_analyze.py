@@ -8,7 +8,9 @@ import pytest
 import yaml
 
 from image_factory.errors import Conflict, NotFound
-from image_factory.usecases.analyze import Analysis, Handover, analyze
+from image_factory.usecases.analysis_memory import ask_analysis, local_revision, recall_analysis
+from image_factory.usecases.analyze import Analysis, analyze
+from image_factory.usecases.handover import Handover
 from image_factory.usecases.outcome import Done, Failed, Skipped, exit_code
 
 if TYPE_CHECKING:
@@ -21,7 +23,6 @@ def run(world: World, handover: Handover | None = None) -> Analysis:
     bench = world.bench()
     analysis = analyze(bench, handover)
     bench.store.apply(analysis.changes)
-    analysis.remember()
     return analysis
 
 
@@ -41,7 +42,7 @@ def test_bases_of_all_from_lines_are_found_and_get_files(world: World) -> None:
     assert yaml.safe_load(world.state("base-images/node-22.yaml"))["allowTags"] == "^22$"
 
 
-def test_a_second_run_changes_no_byte_and_reads_no_dockerfile(world: World) -> None:
+def test_a_second_run_changes_no_byte(world: World) -> None:
     world.service("web", "FROM node:22\n")
     world.enroll("web")
     run(world)
@@ -53,11 +54,12 @@ def test_a_second_run_changes_no_byte_and_reads_no_dockerfile(world: World) -> N
     assert analysis.outcomes == (Skipped("web", "nothing new"),)
 
 
-@pytest.mark.parametrize("change", ["enrollment", "dockerfile", "state", "setting"])
-def test_whatever_changes_makes_the_next_run_look_again(world: World, change: str) -> None:
+@pytest.mark.parametrize("change", ["nothing", "enrollment", "dockerfile", "state"])
+def test_what_a_whole_run_keeps_holds_until_something_changes(world: World, change: str) -> None:
     world.service("web", "FROM node:22\n")
     world.enroll("web")
-    run(world)
+    question = ask_analysis(world.root, {}, world.checkout)
+    run(world).keep(question)
 
     if change == "enrollment":
         world.enroll(world.managed("web", rebuildDelay="3d"))
@@ -65,18 +67,18 @@ def test_whatever_changes_makes_the_next_run_look_again(world: World, change: st
         world.service("web", "FROM node:24\n")
     elif change == "state":
         (world.root / "state/base-images/node-22.yaml").unlink()
-    else:
-        bench = world.bench()
-        settings = bench.settings.model_copy(update={"state_dir": "other"})
-        from dataclasses import replace
 
-        from image_factory.shell.store import Store
+    assert recall_analysis(question, local_revision) == (("web",) if change == "nothing" else None)
 
-        other = replace(bench, settings=settings, store=Store(world.root, settings))
-        assert [change.path.parts[0] for change in analyze(other).changes] == ["other", "other"]
-        return
 
-    assert len(run(world).changes) >= 1
+def test_a_run_in_which_something_failed_keeps_nothing(world: World) -> None:
+    world.service("web", "FROM node:${NOPE}\n")
+    world.enroll("web")
+    question = ask_analysis(world.root, {}, world.checkout)
+
+    run(world).keep(question)
+
+    assert recall_analysis(question, local_revision) is None
 
 
 def test_a_changed_from_line_drops_the_old_base_into_the_archive_and_gains_the_new(world: World) -> None:

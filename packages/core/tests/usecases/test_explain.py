@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from image_factory.errors import NotFound
-from image_factory.usecases.analyze import Handover, analyze
+from image_factory.usecases.analyze import analyze
 from image_factory.usecases.explain import explain
+from image_factory.usecases.handover import Handover
 from image_factory.usecases.observe import observe
 from image_factory.usecases.status import read_status
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from image_factory.errors import NotFound
-from image_factory.usecases.workbench import NoProgress
+from image_factory.usecases.progress import NoProgress
 
 if TYPE_CHECKING:
     from .conftest import World

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from image_factory.errors import UserError
-from image_factory.usecases.outcome import Outcome, exit_code
+from image_factory.usecases.analysis_memory import Origin, ask_analysis, local_revision, recall_analysis
+from image_factory.usecases.outcome import Outcome, Skipped, exit_code
 from image_factory_cli.folder import folder_options
 from image_factory_cli.logs import LogFormat
 from image_factory_cli.render import outcome_to_json, report_problems, show_diff, show_outcomes, write_json
+
+if TYPE_CHECKING:
+    from image_factory.errors import ImageFactoryError
+    from image_factory.shell.run_memory import Question
+    from image_factory.shell.store import FileChange
+    from image_factory.usecases.commit import Committed
 
 
 @click.command(epilog="Example: image-factory analyze --image backstage --tag 0.6.3 --digest sha256:…")
@@ -42,13 +51,15 @@ def command(
     source_provider: str | None,
     git_repo: str | None,
     git_branch: str | None,
+    push: bool,
+    as_json: bool,
+    verbose: bool,
     directory: Path | None,
     log_format: LogFormat,
     log_level: str | None,
     **rest: Any,
 ) -> int:
     """Find the base images of enrolled images in their Dockerfiles, and record them."""
-    from image_factory.usecases.analyze import Handover
     from image_factory_cli.clone import opened_folder
 
     given = {
@@ -65,6 +76,8 @@ def command(
         raise UserError("--image and --all together", hint="give one of them")
     handover = None
     if image is not None:
+        from image_factory.usecases.handover import Handover
+
         handover = Handover(
             image,
             tag=tag or None,
@@ -73,59 +86,102 @@ def command(
             source_repo=source_repo or None,
             source_provider=source_provider or None,
         )
+    # With a program's log, nothing but its lines is said.
+    show = Show(as_json=as_json, verbose=verbose, is_quiet=log_format == "json")
+    question = None
+    if handover is None and git_repo is None:
+        question = ask_analysis(directory, os.environ, Path.cwd())
+        known = recall_analysis(question, local_revision)
+        if known is not None:
+            return _finish(tuple(Skipped(name, "nothing new") for name in known), (), (), None, show)
     with opened_folder(directory, git_repo, git_branch, log_format, log_level) as (bench, must_push):
-        # With a program's log, nothing but its lines is said.
-        return _run(bench, handover, must_push=must_push, is_quiet=log_format == "json", **rest)
+        known = recall_analysis(question, revisions(bench)) if question is not None else None
+        if known is not None:
+            return _finish(tuple(Skipped(name, "nothing new") for name in known), (), (), None, show)
+        return _run(bench, handover, question, show=show, push=must_push or push, **rest)
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """How the results are shown."""
+
+    as_json: bool
+    verbose: bool
+    is_quiet: bool
 
 
 def _run(
     bench: Any,
     handover: Any,
+    question: Question | None,
     *,
-    must_push: bool,
-    is_quiet: bool,
+    show: Show,
     push: bool,
     jobs: int,
     dry_run: bool,
     commit: bool,
-    as_json: bool,
-    verbose: bool,
 ) -> int:
     from image_factory.usecases.analyze import analyze
     from image_factory.usecases.commit import changed_names, write_and_commit
 
     analysis = analyze(bench, handover, jobs=jobs)
-    if dry_run and not as_json and not is_quiet:
-        show_diff(analysis.changes)
-    committed = None
-    if not dry_run:
-        committed = write_and_commit(
-            bench,
-            analysis.changes,
-            subject=f"Analyze {changed_names(analysis.outcomes)}",
-            body=sentences(analysis.outcomes),
-            commit=commit,
-            push=push or must_push,
-            environ=os.environ,
-        )
-    if not dry_run:
-        analysis.remember()
-    if as_json:
+    if dry_run:
+        if not show.as_json and not show.is_quiet:
+            show_diff(analysis.changes)
+        return _finish(analysis.outcomes, analysis.changes, analysis.problems, None, show)
+    committed = write_and_commit(
+        bench,
+        analysis.changes,
+        subject=f"Analyze {changed_names(analysis.outcomes)}",
+        body=sentences(analysis.outcomes),
+        commit=commit,
+        push=push,
+        environ=os.environ,
+    )
+    if question is not None:
+        analysis.keep(question)
+    return _finish(analysis.outcomes, analysis.changes, analysis.problems, committed, show)
+
+
+def _finish(
+    outcomes: tuple[Outcome, ...],
+    changes: tuple[FileChange, ...],
+    problems: tuple[ImageFactoryError, ...],
+    committed: Committed | None,
+    show: Show,
+) -> int:
+    """Show the results, and return the exit code that they come to."""
+    if show.as_json:
         write_json(
             {
-                "outcomes": [outcome_to_json(outcome) for outcome in analysis.outcomes],
-                "files": [str(change.path) for change in analysis.changes],
+                "outcomes": [outcome_to_json(outcome) for outcome in outcomes],
+                "files": [str(change.path) for change in changes],
                 "commit": committed.commit if committed else None,
             }
         )
-    elif not is_quiet:
-        show_outcomes(analysis.outcomes, verbose=verbose)
+    elif not show.is_quiet:
+        show_outcomes(outcomes, verbose=show.verbose)
         if committed and committed.commit:
             click.echo(f"committed {committed.commit[:12]}{' and pushed' if committed.pushed else ''}")
-        elif analysis.changes and committed:
+        elif changes and committed:
             click.echo(f"no commit: {committed.reason}")
-    report_problems(analysis.problems, op="analyze", is_quiet=is_quiet)
-    return exit_code(analysis.outcomes) or (3 if analysis.problems else 0)
+    report_problems(problems, op="analyze", is_quiet=show.is_quiet)
+    return exit_code(outcomes) or (3 if problems else 0)
+
+
+def revisions(bench: Any) -> Callable[[Origin], str | None]:
+    """Return what tells the commit of any branch: the source plugin of its provider."""
+    from image_factory.errors import ImageFactoryError
+    from image_factory.ports import SourceRepository
+
+    def revision(origin: Origin) -> str | None:
+        repository = SourceRepository(origin.provider, origin.host, origin.path)
+        try:
+            return str(bench.plugins.source_named(origin.provider).revision(repository, origin.branch))
+        except ImageFactoryError:
+            return None
+
+    return revision
 
 
 def sentences(outcomes: tuple[Outcome, ...]) -> list[str]:

@@ -7,6 +7,7 @@ directory, those of config.yaml from the folder.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +18,14 @@ from pydantic.alias_generators import to_camel, to_snake
 
 from image_factory.errors import ImageFactoryError, InvalidSettings, Location, NotFound, UserError
 from image_factory.model.settings import Settings
+from image_factory.shell.folder import find_folder, is_folder
 from image_factory.state.field_problems import Subject, check_record, fields_of, find_unknown_keys
 from image_factory.state.layout import IMAGES_FILE, SETTINGS_FILE
 from image_factory.state.settings_yaml import SettingsFile, read_settings
 from image_factory.state.yaml_tree import resolve, to_tree
 
-FOLDER = "image-factory"
-"""The folder's usual name in a repository."""
-FOLDER_VARIABLE = "IMAGE_FACTORY_DIR"
+log = logging.getLogger("image_factory.settings")
+
 IMAGES_VARIABLE = "IMAGES_YAML"
 """Another name for IMAGE_FACTORY_IMAGES_FILE."""
 PREFIX = "IMAGE_FACTORY_"
@@ -60,9 +61,8 @@ def find_root(flag: Path | None, environ: Mapping[str, str], cwd: Path) -> Path:
     Raises:
         NotFound: the folder holds no images.yaml, and no setting names one elsewhere.
     """
-    named = flag or environ.get(FOLDER_VARIABLE) or (None if _is_folder(cwd) else FOLDER)
-    root = cwd if named is None else cwd / named
-    if not _is_folder(root) and not _images_elsewhere(environ):
+    root = find_folder(flag, environ, cwd)
+    if not is_folder(root) and not _images_elsewhere(environ):
         raise images_missing(root / IMAGES_FILE, root)
     return root
 
@@ -70,10 +70,6 @@ def find_root(flag: Path | None, environ: Mapping[str, str], cwd: Path) -> Path:
 def images_missing(path: Path, root: Path) -> NotFound:
     """Return the error for an images.yaml that is not there, with the command that makes one."""
     return NotFound(f"there is no {path}", hint=f"image-factory init {root} makes one")
-
-
-def _is_folder(path: Path) -> bool:
-    return (path / IMAGES_FILE).is_file() or (path / SETTINGS_FILE).is_file()
 
 
 def _images_elsewhere(environ: Mapping[str, str]) -> bool:
@@ -93,7 +89,9 @@ def load_settings(
     Raises:
         InvalidSettings: a value cannot be used; the first is shown, and how many more there are.
     """
-    settings, problems, _ = check_settings(root, environ, overrides, cwd=cwd)
+    settings, problems, warnings = check_settings(root, environ, overrides, cwd=cwd)
+    for warning in warnings:
+        log.warning("%s (%s)", warning, warning.hint, extra={"op": "settings"})
     if problems:
         first = problems[0]
         more = f" (and {len(problems) - 1} more: image-factory validate lists them)" if len(problems) > 1 else ""

@@ -17,22 +17,11 @@ from pathlib import Path
 from types import TracebackType
 
 from image_factory.errors import Unavailable
+from image_factory.shell.folder import own_folder
 
-CACHE_FOLDER = ".image-factory-cache"
-"""The folder for what is this machine's own; it tells git to ignore it."""
 LOCK_FILE = "lock"
 TIMEOUT = timedelta(seconds=60)
 _PAUSE = 0.05
-
-
-def own_folder(root: Path) -> Path:
-    """Return the folder in `root` for caches and locks, made where it is missing, ignored by git."""
-    folder = root / CACHE_FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    ignore = folder / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text("*\n", encoding="utf-8")
-    return folder
 
 
 class StateLock(contextlib.AbstractContextManager["StateLock"]):

@@ -21,9 +21,10 @@ from typing import TypeVar
 from image_factory.errors import Conflict, InvalidState, NotFound, UnsafeValue, UnsupportedVersion
 from image_factory.model.image_state import BaseState, ImageState, StateFolder
 from image_factory.model.settings import Settings
+from image_factory.shell.folder import own_folder
 from image_factory.shell.state_cache import StateCache
 from image_factory.shell.state_folder import Loaded, check_place, read_folder, read_text
-from image_factory.shell.state_lock import TIMEOUT, StateLock, own_folder
+from image_factory.shell.state_lock import TIMEOUT, StateLock
 from image_factory.state.layout import BASE_IMAGES, CORRUPT_SUFFIX, IMAGES, state_path
 
 __all__ = ["FileChange", "Loaded", "Store"]

@@ -24,34 +24,18 @@ from image_factory.model.image_state import (
     ImageState,
 )
 from image_factory.oci.reference import Repository
+from image_factory.shell.run_memory import Question, joined, look
 from image_factory.shell.store import FileChange
 from image_factory.state.archive import archive_path, archived_text
-from image_factory.state.layout import BASE_IMAGES
+from image_factory.state.layout import BASE_IMAGES, IMAGES, SETTINGS_FILE
 from image_factory.state.merge import keep_discovered, merge_base, merge_image, record_build, record_discovery
-from image_factory.usecases.analysis_memory import AnalysisMemory
+from image_factory.usecases.analysis_memory import remember_analysis
 from image_factory.usecases.dockerfiles import Answer, Dockerfiles, Fetched
+from image_factory.usecases.handover import Handover
 from image_factory.usecases.outcome import Done, Failed, Outcome, Skipped
 from image_factory.usecases.workbench import Workbench
 
 log = logging.getLogger("image_factory.analyze")
-
-
-@dataclass(frozen=True, slots=True)
-class Handover:
-    """What a build hands over about one image: its new tag and digest, and where it was built from."""
-
-    image: str
-    tag: str | None = None
-    digest: str | None = None
-    dockerfile: str | None = None
-    source_repo: str | None = None
-    source_provider: str | None = None
-
-    @property
-    def source(self) -> Mapping[str, str]:
-        """What it says of the source, by the source's field."""
-        given = {"dockerfile": self.dockerfile, "repo": self.source_repo, "provider": self.source_provider}
-        return {key: value for key, value in given.items() if value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +46,7 @@ class Analysis:
     changes: tuple[FileChange, ...]
     problems: tuple[ImageFactoryError, ...] = ()
     """What is wrong with images.yaml or with state files, beside the images' outcomes."""
-    remember: Callable[[], None] = lambda: None
+    keep: Callable[[Question], None] = lambda _: None
     """To be called when the changes are written: keeps what this was made from, for a quick next run."""
 
 
@@ -73,11 +57,7 @@ def analyze(bench: Workbench, handover: Handover | None = None, *, jobs: int = 1
         NotFound: images.yaml does not exist, or does not enroll the image that is named.
         Conflict: the image that is named is enrolled as external, and a Dockerfile of it is given.
     """
-    memory = AnalysisMemory(bench)
-    if handover is None:
-        known = memory.recall()
-        if known is not None:
-            return Analysis(tuple(Skipped(name, "nothing new") for name in known), ())
+    inputs = look([bench.images_file, bench.root / SETTINGS_FILE])
     file = bench.images()
     loaded_images, loaded_bases = bench.store.images(), bench.store.bases()
     bases = loaded_bases.records
@@ -127,10 +107,12 @@ def analyze(bench: Workbench, handover: Handover | None = None, *, jobs: int = 1
     if handover is not None or problems or any(isinstance(outcome, Failed) for outcome in outcomes):
         return Analysis(tuple(outcomes), changes, problems)
 
-    def remember() -> None:
-        memory.remember(selected, dockerfiles.origins, dockerfiles.files)
+    folders = [bench.root / bench.settings.state_dir / folder for folder in (IMAGES, BASE_IMAGES)]
 
-    return Analysis(tuple(outcomes), changes, problems, remember)
+    def keep(question: Question) -> None:
+        remember_analysis(question, joined(inputs, dockerfiles.inputs), folders, selected, dockerfiles.origins)
+
+    return Analysis(tuple(outcomes), changes, problems, keep)
 
 
 def _selected(enrollments: Mapping[str, Enrollment], handover: Handover | None, file: str) -> Mapping[str, Enrollment]:

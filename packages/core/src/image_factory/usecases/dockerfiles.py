@@ -22,7 +22,8 @@ from image_factory.oci.platform import Platform
 from image_factory.ports import Source as SourcePort
 from image_factory.ports import SourceRepository
 from image_factory.shell.git import Checkout
-from image_factory.usecases.analysis_memory import Origin
+from image_factory.shell.run_memory import Snapshot, joined, look
+from image_factory.usecases.analysis_memory import Origin, origin_of
 from image_factory.usecases.workbench import Workbench
 
 MAX_DOCKERFILE = 4 * 1024 * 1024
@@ -47,7 +48,7 @@ class Dockerfiles:
         self._bench = bench
         self._revisions: dict[tuple[SourceRepository, str], str | ImageFactoryError] = {}
         self._turns: dict[tuple[SourceRepository, str], Lock] = {}
-        self._files: set[Path] = set()
+        self._looked: list[Snapshot] = []
         self._lock = Lock()
         self._checkout = Checkout.find(bench.root)
         self._own = frozenset(self._own_urls())
@@ -84,7 +85,7 @@ class Dockerfiles:
         provider = self._bench.plugins.source_named(source.provider)
         repository = SourceRepository(source.provider, source.host, source.repo)
         if self._checkout is not None and _plain_url(provider.clone_url(repository)) in self._own:
-            self._files.add(self._checkout.root / source.dockerfile)
+            self._looked.append(look([self._checkout.root / source.dockerfile]))
             return _in_work_tree(self._checkout.root, source.dockerfile)
         revision = self._revision(provider, repository, source.branch)
         return provider.read(repository, revision, source.dockerfile)
@@ -108,15 +109,15 @@ class Dockerfiles:
     def origins(self) -> tuple[Origin, ...]:
         """The branches that were read from, with their commits."""
         return tuple(
-            Origin(repository, branch, commit)
+            origin_of(repository, branch, commit)
             for (repository, branch), commit in self._revisions.items()
             if isinstance(commit, str)
         )
 
     @property
-    def files(self) -> tuple[Path, ...]:
-        """The files of the work tree that were read."""
-        return tuple(sorted(self._files))
+    def inputs(self) -> Snapshot:
+        """The files of the work tree that were read, as they were before."""
+        return joined(*self._looked)
 
     def _own_urls(self) -> Iterator[str]:
         if self._checkout is not None:

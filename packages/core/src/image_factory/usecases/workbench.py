@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
 
 from image_factory.model.settings import Settings
 from image_factory.plugins import PluginTable
@@ -14,29 +13,7 @@ from image_factory.ports import Clock
 from image_factory.shell.images_file import images_path, load_images_text
 from image_factory.shell.store import Store
 from image_factory.state.images_yaml import ImagesFile, read_images
-
-
-class Progress(Protocol):
-    """Told of long work; the terminal draws a bar from it, a log nothing."""
-
-    def start(self, label: str, total: int) -> None: ...
-
-    def advance(self, item: str) -> None: ...
-
-    def finish(self) -> None: ...
-
-
-class NoProgress:
-    """Progress that nobody watches."""
-
-    def start(self, label: str, total: int) -> None:
-        pass
-
-    def advance(self, item: str) -> None:
-        pass
-
-    def finish(self) -> None:
-        pass
+from image_factory.usecases.progress import NoProgress, Progress
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,222 @@
+"""Whether anything changed since the last run of a command: files are looked at and not read. I/O.
+
+Kept beside the folder: what the last run was asked, the size, times and inode of each file that it
+read, the digest of what it wrote, and what it reported. A file that was changed so shortly before it
+was read that its times might not show the next change is read and hashed (git's "racy" entries).
+Only the standard library is imported here: this is all that a run costs in which nothing changed.
+The memory may be deleted at any time; a damaged one is none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from image_factory.shell.folder import find_folder, own_folder
+
+SETTLED = 2_000_000_000
+"""Nanoseconds after a file's last change from which on a further change shows in its times, on any file system."""
+_FORMAT = 2
+
+Signatures = dict[str, list[int]]
+"""Size, mtime and ctime in nanoseconds, and inode, by path; an empty list for a file that is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a run was asked: equal questions about equal files have equal answers."""
+
+    command: str
+    root: Path
+    words: tuple[str, ...]
+
+    @property
+    def file(self) -> Path:
+        return self.root / ".image-factory-cache" / self.command / "last.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Files that a run reads, as they were before it read them."""
+
+    taken_at: int
+    """Nanoseconds since 1970."""
+    files: Signatures
+    folders: tuple[str, ...] = ()
+    """Folders whose every file is among `files`."""
+    is_ours: bool = False
+    """Whether only we write them, each as a new file, so that times and inode always tell."""
+
+
+def ask(
+    command: str,
+    flag: Path | None,
+    environ: Mapping[str, str],
+    cwd: Path,
+    words: Sequence[str] = (),
+    packages: Sequence[str] = (),
+) -> Question:
+    """Return the question that these flags and this environment put, about the folder that they mean.
+
+    Args:
+        words: what else the answer depends on, such as further flags.
+        packages: folders of code, beside the core's, that the answer depends on.
+    """
+    root = find_folder(flag, environ, cwd)
+    ours = (f"{key}={value}" for key, value in sorted(environ.items()) if key.startswith(("IMAGE_FACTORY_", "IMAGES_")))
+    return Question(command, root, (str(root), str(cwd), *words, *ours, _code_stamp(packages)))
+
+
+def look(files: Iterable[Path] = (), folders: Iterable[Path] = (), *, is_ours: bool = False) -> Snapshot:
+    """Return the files as they are now: these, and all in these folders. A missing one counts as missing."""
+    taken_at = time.time_ns()
+    listed = tuple(str(folder) for folder in folders)
+    return Snapshot(taken_at, _signatures([str(file) for file in files], listed), listed, is_ours)
+
+
+def joined(*snapshots: Snapshot) -> Snapshot:
+    """Return one snapshot of all these files; it counts as taken when the first of them was."""
+    taken_at = min((snapshot.taken_at for snapshot in snapshots), default=time.time_ns())
+    files: Signatures = {}
+    for snapshot in snapshots:
+        files |= snapshot.files
+    folders = tuple(folder for snapshot in snapshots for folder in snapshot.folders)
+    return Snapshot(taken_at, files, folders, all(snapshot.is_ours for snapshot in snapshots))
+
+
+def remember(
+    question: Question, snapshots: Sequence[Snapshot], report: Mapping[str, Any], output: Path | None = None
+) -> None:
+    """Keep what this run read, wrote and reported. Where it cannot be kept, the next run works it out again."""
+    with contextlib.suppress(OSError):
+        files: Signatures = {}
+        racy: dict[str, str] = {}
+        for snapshot in snapshots:
+            # What changed since it was looked at must not count as seen.
+            alone = [path for path in snapshot.files if not _lies_in(path, snapshot.folders)]
+            if _signatures(alone, snapshot.folders) != snapshot.files:
+                return
+            files |= snapshot.files
+            if not snapshot.is_ours:
+                racy |= {
+                    path: _digest(path)
+                    for path, signature in snapshot.files.items()
+                    if signature and snapshot.taken_at - max(signature[1], signature[2]) <= SETTLED
+                }
+        record = {
+            "format": _FORMAT,
+            "question": question.words,
+            "files": files,
+            "folders": [folder for snapshot in snapshots for folder in snapshot.folders],
+            "racy": racy,
+            "output": None if output is None else [str(output), _digest(str(output))],
+            "report": dict(report),
+        }
+        _write(question, json.dumps(record, ensure_ascii=False, separators=(",", ":")))
+
+
+def recall(question: Question) -> dict[str, Any] | None:
+    """Return what the last run reported if nothing has changed since, else None."""
+    try:
+        kept = json.loads(question.file.read_bytes())
+        if kept["format"] != _FORMAT or tuple(kept["question"]) != question.words:
+            return None
+        files: Signatures = kept["files"]
+        folders = tuple(kept["folders"])
+        if _signatures([path for path in files if not _lies_in(path, folders)], folders) != files:
+            return None
+        if kept["output"] is not None and _digest(kept["output"][0]) != kept["output"][1]:
+            return None
+        if any(_digest(path) != known for path, known in kept["racy"].items()):
+            return None
+        report: dict[str, Any] = kept["report"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
+        return None
+    if kept["racy"] and _have_settled(files, kept["racy"]):
+        # By now their times would show a change, so that they need not be read again.
+        with contextlib.suppress(OSError):
+            _write(question, json.dumps({**kept, "racy": {}}, ensure_ascii=False, separators=(",", ":")))
+    return report
+
+
+def forget(question: Question) -> None:
+    """Drop what is remembered."""
+    with contextlib.suppress(OSError):
+        question.file.unlink()
+
+
+def _have_settled(files: Signatures, racy: Iterable[str]) -> bool:
+    now = time.time_ns()
+    return all(now - max(files[path][1], files[path][2]) > SETTLED for path in racy)
+
+
+def _lies_in(path: str, folders: Sequence[str]) -> bool:
+    return os.path.dirname(path) in folders or path in folders  # noqa: PTH120 - ten thousand, without a Path for each
+
+
+def _signatures(files: Sequence[str], folders: Sequence[str]) -> Signatures:
+    found = {file: _signature(file) for file in files}
+    for folder in folders:
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    found[entry.path] = _of(entry.stat())
+        except FileNotFoundError:
+            found[folder] = []
+    return found
+
+
+def _signature(path: str) -> list[int]:
+    try:
+        return _of(os.stat(path))  # noqa: PTH116 - as above
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _of(status: os.stat_result) -> list[int]:
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+
+
+def _digest(path: str) -> str:
+    with open(path, "rb") as file:  # noqa: PTH123 - as above
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write(question: Question, text: str) -> None:
+    path = question.file
+    own_folder(question.root)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _code_stamp(packages: Sequence[str]) -> str:
+    """Return what answers depend on beside the files: the code that gives them, and what is installed."""
+    import sys
+
+    import image_factory
+
+    stamp = hashlib.sha256(f"{image_factory.__version__} {sys.version}".encode())
+    core = Path(image_factory.__file__).parent
+    parts = ("model", "oci", "state", "decide", "shell", "dockerfile", "usecases")
+    for folder in (core, *(core / part for part in parts), *map(Path, packages)):
+        with contextlib.suppress(OSError), os.scandir(folder) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                if entry.name.endswith(".py"):
+                    stamp.update(f"{entry.name} {_of(entry.stat())}".encode())
+    for place in sys.path:
+        # A plugin that comes or goes changes the folder that it is installed in.
+        if place.endswith(("site-packages", "dist-packages")):
+            stamp.update(f"{place} {_signature(place)}".encode())
+    return stamp.hexdigest()
