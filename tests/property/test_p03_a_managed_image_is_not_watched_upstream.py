@@ -39,7 +39,7 @@ def _nested(entry: dict[str, Any], watched: dict[str, Any]) -> dict[str, Any]:
 def test_an_old_file_of_either_shape_loses_its_watching_fields(
     enrollment: Enrollment, watched: dict[str, Any], shape: Any
 ) -> None:
-    """Broken by: a merge that keeps the old repoURL; an edit that leaves flat keys; a reader of one shape only."""
+    """Broken by: a merge that lets the configuration keep repoURL; a reader of one shape only."""
     entry = enrollment.model_dump(mode="json", by_alias=True, include={"name", "registry", "repository", "source"})
     data = shape(entry, watched)
     old_text = yaml.safe_dump(data, allow_unicode=True)

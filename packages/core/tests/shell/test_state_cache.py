@@ -11,10 +11,8 @@ import pytest
 from image_factory.model.enrollment import Enrollment
 from image_factory.model.image_state import ImageConfiguration, ImageState
 from image_factory.model.settings import Settings
-from image_factory.shell import state_folder
 from image_factory.shell.folder import CACHE_FOLDER
 from image_factory.shell.state_cache import SETTLED, StateCache, is_settled
-from image_factory.shell.state_folder import read_folder
 from image_factory.shell.store import Store
 from image_factory.state.codec import dump
 
@@ -187,32 +185,3 @@ def test_two_processes_at_once_leave_a_whole_cache(tmp_path: Path) -> None:
     assert [process.wait() for process in processes] == [0, 0, 0]
     assert len(StateCache(cache_file(tmp_path)).load()) == 50
     assert [path.name for path in (tmp_path / CACHE_FOLDER).glob(".images*")] == []
-
-
-def test_many_files_are_parsed_in_processes_with_the_same_result(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(state_folder, "MIN_FOR_PROCESSES", 10)
-    monkeypatch.setattr(state_folder, "_CHUNK", 7)
-    for number in range(40):
-        write(tmp_path, image(f"web-{number:02}"))
-    (tmp_path / "state/images/web-13.yaml").write_text("a: [")
-
-    loaded = read_folder(tmp_path / "state/images", ImageState, None)
-
-    assert list(loaded.records) == [f"web-{number:02}" for number in range(40) if number != 13]
-    assert all(loaded.records[name] == image(name) for name in loaded.records)
-    assert list(loaded.broken) == ["web-13"]
-
-
-def test_a_record_is_built_once_and_when_it_is_asked_for(tmp_path: Path) -> None:
-    write(tmp_path, image("web"))
-    write(tmp_path, image("api"))
-    records = read_folder(tmp_path / "state/images", ImageState, None).records
-
-    assert "web" in records
-    assert len(records) == 2
-    assert records["web"] is records["web"]
-    assert next(iter(records.values())) is records["api"]
-    with pytest.raises(KeyError):
-        records["zoo"]

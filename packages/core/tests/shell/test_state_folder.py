@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import gc
+import os
+from pathlib import Path
+
+import pytest
+
+from image_factory.errors import InvalidState, UnsafeValue
+from image_factory.model.image_state import BaseConfiguration, BaseState
+from image_factory.shell import state_folder
+from image_factory.shell.state_folder import check_place, collector_paused, decode, read_folder, read_text
+from image_factory.state.codec import dump_base
+
+
+def base(name: str) -> BaseState:
+    return BaseState(
+        configuration=BaseConfiguration(
+            name=name, full_image=f"docker.io/library/{name}:1", registry="docker.io", repository=f"library/{name}"
+        )
+    )
+
+
+def write(folder: Path, name: str) -> None:
+    (folder / f"{name}.yaml").write_text(dump_base(base(name)))
+
+
+def test_a_missing_folder_holds_no_records(tmp_path: Path) -> None:
+    loaded = read_folder(tmp_path / "none", BaseState, None)
+
+    assert (dict(loaded.records), dict(loaded.broken)) == ({}, {})
+
+
+def test_many_files_are_parsed_in_processes_with_the_same_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state_folder, "MIN_FOR_PROCESSES", 10)
+    monkeypatch.setattr(state_folder, "_CHUNK", 7)
+    for number in range(40):
+        write(tmp_path, f"node-{number:02}")
+    (tmp_path / "node-13.yaml").write_text("a: [")
+
+    loaded = read_folder(tmp_path, BaseState, None)
+
+    names = [f"node-{number:02}" for number in range(40) if number != 13]
+    assert dict(loaded.records) == {name: base(name) for name in names}
+    assert list(loaded.records) == names
+    assert {name: type(error) for name, error in loaded.broken.items()} == {"node-13": InvalidState}
+    assert loaded.broken["node-13"].location is not None
+
+
+def test_a_record_is_built_once_and_when_it_is_asked_for(tmp_path: Path) -> None:
+    write(tmp_path, "node")
+    write(tmp_path, "alpine")
+    records = read_folder(tmp_path, BaseState, None).records
+
+    assert "node" in records
+    assert len(records) == 2
+    assert records["node"] is records["node"]
+    assert next(iter(records.values())) is records["alpine"]
+    assert repr(records) == "Records(['alpine', 'node'])"
+    with pytest.raises(KeyError):
+        records["debian"]
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_collector_is_as_it_was_afterwards(enabled: bool) -> None:
+    before = gc.isenabled()
+    try:
+        (gc.enable if enabled else gc.disable)()
+        with pytest.raises(ZeroDivisionError), collector_paused():
+            assert not gc.isenabled()
+            raise ZeroDivisionError
+        assert gc.isenabled() is enabled
+        assert gc.get_freeze_count() == 0
+    finally:
+        (gc.enable if before else gc.disable)()
+
+
+def test_what_others_have_frozen_stays_frozen() -> None:
+    gc.freeze()
+    try:
+        with collector_paused():
+            pass
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
+
+
+def test_a_text_that_is_not_utf_8_is_told_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(InvalidState, match=r"f\.yaml:2: not UTF-8: byte 7 is 0xff"):
+        decode(b"a: 1\nb:\xff", tmp_path / "f.yaml")
+
+    assert decode(b"a: \xff", tmp_path / "f.yaml", errors="replace") == "a: \ufffd"
+
+
+def test_a_pipe_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+
+    with pytest.raises(UnsafeValue, match="not a regular file"):
+        read_text(tmp_path / "pipe.yaml", tmp_path)
+
+
+def test_a_path_is_checked_by_where_it_really_lies(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "in").symlink_to(".")
+    (state / "out").symlink_to("..")
+
+    check_place(state / "in" / "web.yaml", state)
+    check_place(state / "missing" / "web.yaml", state)
+    for path in (state / "out" / "web.yaml", state / ".." / "web.yaml", tmp_path / "state-of-another" / "web.yaml"):
+        with pytest.raises(UnsafeValue):
+            check_place(path, state)
