@@ -234,6 +234,30 @@ def test_a_name_with_an_expression_is_shown_and_refused() -> None:
     assert said(images.problems)[0].startswith("images.yaml:1: ${{ x }}: name: not a name: '${{ x }}'")
 
 
+@pytest.mark.parametrize(
+    "field", ["policy: {rule: '${{ x }}'}", "verification: {a: ['${% x %}']}", 'unknown: "a\\e[2J"']
+)
+def test_what_no_type_checks_holds_no_expression_either(field: str) -> None:
+    images = read(f"{WEB}  {field}\n")
+
+    (problem,) = images.problems
+    assert "images.yaml:6: web: " in str(problem)
+    assert "holds an expression or an invisible character" in problem.message
+
+
+def test_keys_and_names_of_control_characters_do_not_reach_the_terminal() -> None:
+    images = read('- "k\\e[2J": 1\n  name: "a\\e[2J"\n- name: "a\\e[2J"\n  name: x\n  updates: [{"z\\e": 1}]\n')
+
+    assert "\x1b" not in "".join(said(images.problems + images.warnings))
+
+
+def test_a_thousand_unknown_keys_are_told_shortly() -> None:
+    images = read(WEB + "".join(f"  unknown{number}: 1\n" for number in range(1_000)))
+
+    assert len(images.warnings) == 51
+    assert "950 more unknown keys" in str(images.warnings[-1])
+
+
 def test_a_name_of_control_characters_does_not_reach_the_terminal() -> None:
     images = read('- name: "a\\e[2J"\n  repository: a/b\n  tag: x\n')
 

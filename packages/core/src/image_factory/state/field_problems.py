@@ -23,6 +23,9 @@ from image_factory.state.yaml_tree import ListNode, MapNode, Node, Scalar, to_va
 Model = TypeVar("Model", bound=BaseModel)
 Step = str | int
 
+MAX_UNKNOWN = 50
+"""Unknown keys of one record that are told one by one; a record has at most twenty known ones."""
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:
@@ -62,7 +65,8 @@ def format_path(path: Sequence[Step]) -> str:
     """Return a field's path as people write it: `updates[0].type`."""
     text = ""
     for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+        shown = step if isinstance(step, int) or (step.isprintable() and len(step) <= 80) else shorten(step)
+        text += f"[{shown}]" if isinstance(shown, int) else f".{shown}" if text else shown
     return text
 
 
@@ -186,13 +190,17 @@ def _unknown_keys(
     model: type[BaseModel], node: MapNode, subject: Subject, path: tuple[Step, ...]
 ) -> Iterator[UserError]:
     shape = fields_of(model)
+    unknown = [key for key in node.entries if key not in shape]
+    for key in unknown[:MAX_UNKNOWN]:
+        meant = _meant(key, shape)
+        hint = f"did you mean {meant!r}?" if meant else f"known keys: {', '.join(shape)}"
+        yield subject.wrong((*path, key), f"unknown key {shorten(key)}", hint, node.key_lines[key])
+    if len(unknown) > MAX_UNKNOWN:
+        message = f"{len(unknown) - MAX_UNKNOWN} more unknown keys"
+        yield subject.wrong(path, message, f"known keys: {', '.join(shape)}", node.key_lines[unknown[MAX_UNKNOWN]])
     for key, item in node.entries.items():
         field = shape.get(key)
-        if field is None:
-            meant = _meant(key, shape)
-            hint = f"did you mean {meant!r}?" if meant else f"known keys: {', '.join(shape)}"
-            yield subject.wrong((*path, key), f"unknown key {key!r}", hint, node.key_lines[key])
-        elif field.inner is not None:
+        if field is not None and field.inner is not None:
             for inner_path, inner in _inner_maps(field, item):
                 yield from _unknown_keys(field.inner, inner, subject, (*path, key, *inner_path))
 

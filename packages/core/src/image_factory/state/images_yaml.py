@@ -7,6 +7,7 @@ said by `image_factory.model.enrollment`. Pure: text in, values or text out.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,13 +18,17 @@ from image_factory.state.field_problems import (
     Step,
     Subject,
     check_record,
+    fields_of,
     find_unknown_keys,
     locate,
     nearest,
     shorten,
 )
 from image_factory.state.yaml_style import ListStyle, dump_block, read_style
-from image_factory.state.yaml_tree import ListNode, MapNode, Node, Scalar, parse_tree, to_tree, to_value
+from image_factory.state.yaml_tree import ListNode, MapNode, Node, Scalar, parse_tree, scalars, to_tree, to_value
+
+_FREE = frozenset({"verification", "policy"})
+"""Fields whose insides the core does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +117,8 @@ def _read_entries(root: ListNode, file: str, plugins: PluginNames | None) -> Ima
         entry = _flatten(item)
         name = entry.entries.get("name")
         written = name.value if isinstance(name, Scalar) else None
-        label = written if isinstance(written, str) and written.isprintable() else f"entry {number}"
-        subject = Subject(label if len(label) <= 80 else f"{label[:80]}…", file, InvalidEnrollment)
+        is_name = isinstance(written, str) and written.isprintable() and 0 < len(written) <= 80
+        subject = Subject(str(written) if is_name else f"entry {number}", file, InvalidEnrollment)
         if isinstance(written, str):
             lines.setdefault(written, []).append(entry.line)
         enrollment, wrong = check_record(Enrollment, entry, subject)
@@ -123,6 +128,12 @@ def _read_entries(root: ListNode, file: str, plugins: PluginNames | None) -> Ima
             for rule in find_broken_rules(value)
         ]
         problems += wrong + broken
+        problems += [
+            subject.wrong(
+                path, "holds an expression or an invisible character", "write plain text", _line_of(entry, path)
+            )
+            for path in _unsafe_texts(entry)
+        ]
         if plugins is not None:
             problems += _unknown_plugins(entry, value, subject, plugins)
         warnings += find_unknown_keys(Enrollment, entry, subject)
@@ -188,6 +199,19 @@ def _line_of(entry: MapNode, path: tuple[Step, ...]) -> int:
     return locate(entry, path)[1]
 
 
+_UNSAFE = re.compile(r"\$\{\{|\$\{%|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+
+
+def _unsafe_texts(entry: MapNode) -> Iterator[tuple[Step, ...]]:
+    """Yield where free fields, which no type checks, hold what could become an expression somewhere."""
+    known = fields_of(Enrollment)
+    for key, node in entry.entries.items():
+        if key in _FREE or key not in known:
+            for path, scalar in scalars(node, (key,)):
+                if _UNSAFE.search(scalar.text):
+                    yield path
+
+
 def _not_an_entry(item: Node, number: int, file: str) -> InvalidEnrollment:
     shown = shorten(item.text) if isinstance(item, Scalar) else "a list"
     return InvalidEnrollment(
@@ -199,8 +223,10 @@ def _not_an_entry(item: Node, number: int, file: str) -> InvalidEnrollment:
 
 def _duplicate(name: str, lines: list[int], file: str) -> InvalidEnrollment:
     listed = ", ".join(map(str, lines[:-1]))
+    times = "twice" if len(lines) == 2 else f"{len(lines)} times"
+    shown = name if name.isprintable() else shorten(name)
     return InvalidEnrollment(
-        f"{name}: enrolled {'twice' if len(lines) == 2 else f'{len(lines)} times'}, in lines {listed} and {lines[-1]}",
+        f"{shown}: enrolled {times}, in lines {listed} and {lines[-1]}",
         hint="give each image a name of its own, or remove all but one",
         location=Location(file, lines[-1]),
     )

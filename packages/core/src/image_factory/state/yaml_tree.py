@@ -8,7 +8,7 @@ are followed. Size and depth are bounded here, so that no text makes a reader sl
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -108,6 +108,18 @@ def to_value(node: Node) -> Any:
     if isinstance(node, ListNode):
         return [to_value(item) for item in node.items]
     return {key: to_value(item) for key, item in node.entries.items()}
+
+
+def scalars(node: Node, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Scalar]]:
+    """Yield every single value below `node`, with its path."""
+    if isinstance(node, Scalar):
+        yield path, node
+    elif isinstance(node, ListNode):
+        for index, item in enumerate(node.items):
+            yield from scalars(item, (*path, index))
+    else:
+        for key, item in node.entries.items():
+            yield from scalars(item, (*path, key))
 
 
 def to_tree(value: Mapping[str, Any]) -> MapNode:
