@@ -45,8 +45,8 @@ def replace_reference(text: str, reference: ImageReference, new: str, options: B
     if "$" in reference.written and reference.role in (Role.FINAL, Role.STAGE):
         change = _through_arguments(text, reference, wanted.written, options)
     else:
-        change = _in_place(text, reference, new)
-    edited = text[: change.start] + change.new + text[change.end :]
+        change = _Change(reference.span.start, reference.span.end, new)
+    edited = text[: change.start] + _over_lines(text[change.start : change.end], change.new) + text[change.end :]
     _check(before, read_dockerfile(edited, options), reference, wanted, shared=change.shared)
     return edited
 
@@ -60,17 +60,19 @@ class _Change:
     """Whether other references may change with this one."""
 
 
-def _in_place(text: str, reference: ImageReference, new: str) -> _Change:
-    span = reference.span
-    assert span is not None
-    old = text[span.start : span.end]
-    if "\n" in old:
-        # The word goes on on the next line: the rest of the first line is kept, and so are the line numbers.
-        first, last = old.index("\n"), old.rindex("\n")
-        head = old[:first].rstrip("\r \t")
-        breaks = old[len(head) - 1 : last + 1]
-        return _Change(span.start, span.end, new + breaks)
-    return _Change(span.start, span.end, new)
+def _over_lines(old: str, new: str) -> str:
+    """Return `new` as it stands for `old`; where that goes over several lines, with as many lines.
+
+    The escapes and line ends stay, and so do comments between; `new` goes on the last of the lines.
+    """
+    *lines, _ = old.split("\n")
+    kept = []
+    for number, line in enumerate(lines):
+        if number and (not line.strip() or line.lstrip().startswith("#")):
+            kept.append(line)
+        else:
+            kept.append(line[len(line.rstrip("\r \t")) - 1 :])
+    return "".join(f"{line}\n" for line in kept) + new
 
 
 # --- through ARGs ------------------------------------------------------------------------------------

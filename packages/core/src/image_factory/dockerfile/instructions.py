@@ -33,7 +33,7 @@ _STAGE_NAME = re.compile(r"[a-z][a-z0-9-_.]*\Z")
 
 # Placeholders of template languages and of tools that fill them in before the build.
 _TEMPLATE = re.compile(
-    r"\{\{|\}\}|\{%|%\}|<%|%>|%%[^%\s]+%%|@@?[A-Za-z_][A-Za-z0-9_.-]*@|<[A-Za-z_][A-Za-z0-9_-]*>|#\{[^}]*\}|\[\[|\]\]"
+    r"\{\{|\{%|<%|%%[A-Za-z_][A-Za-z0-9_.-]*%%|@@?[A-Za-z_][A-Za-z0-9_.-]*@|<[A-Za-z_][A-Za-z0-9_-]*>|#\{[^}]*\}|\[\["
 )
 
 _FROM_FLAGS = {"platform": TEXT}

@@ -387,6 +387,7 @@ class Lexer:
         (self.missing if value is None else self.used).append(name)
         value = value or ""
         self._spend(pattern, value)
+        self._budget.left -= 16 * len(value) if everywhere else 0
         grown = (len(value) + 1) * len(replacement) if everywhere else len(replacement)
         self._grown += grown
         self._budget.left -= grown
