@@ -64,5 +64,9 @@ def test_what_is_written_is_read_back_to_the_second(duration: timedelta) -> None
     assert duration - timedelta(microseconds=duration.microseconds) == parse_duration(written)
 
 
+def test_a_part_of_a_second_is_dropped_however_long_the_rest_is() -> None:
+    assert format_duration(timedelta(days=101_806_633, microseconds=999_024)) == "101806633d"
+
+
 def test_less_than_nothing_is_written_as_nothing() -> None:
     assert format_duration(timedelta(days=-3)) == "0"

@@ -375,7 +375,9 @@ def test_an_added_entry_only_adds_lines(text: str) -> None:
     kept = [line for line in after if line in set(before)]
     assert [line for line in before if line.strip()] == [line for line in kept if line.strip()]
     assert read(edited).enrollments[-1].enrollment.name == "redis"
-    assert names(read(edited))[:-1] == names(read(text))
+    assert [each.enrollment for each in read(edited).enrollments][:-1] == [
+        each.enrollment for each in read(text).enrollments
+    ]
     assert ("\r\n" in edited) == ("\r\n" in text)
     assert edited.replace("\r\n", "").count("\n") == (0 if "\r\n" in text else edited.count("\n"))
 
