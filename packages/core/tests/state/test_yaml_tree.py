@@ -98,6 +98,14 @@ def test_a_key_that_stands_twice_is_kept_apart() -> None:
     assert to_value(tree) == {"a": 1, "b": 2}
 
 
+def test_a_key_that_replaces_a_merged_one_stands_there_once_and_twice_if_written_twice() -> None:
+    tree = parse_tree("- &x {a: 1}\n- <<: *x\n  a: 2\n  a: 3\n", "f", InvalidEnrollment)
+
+    assert isinstance(tree, ListNode)
+    assert isinstance(tree.items[1], MapNode)
+    assert tree.items[1].repeated == [("a", 3, 4)]
+
+
 @pytest.mark.parametrize(
     "text",
     [
