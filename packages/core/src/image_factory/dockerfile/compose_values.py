@@ -92,7 +92,7 @@ def _check_depth(text: str) -> None:
         if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
             depth += 1
             if depth > MAX_DEPTH:
-                line = event.start_mark.line + 1
+                line = event.start_mark.line + 1 if event.start_mark else 1
                 raise ComposeError(line, f"values stand in each other more than {MAX_DEPTH} deep")
         elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
             depth -= 1
@@ -124,8 +124,9 @@ class _Values:
             return section
         if isinstance(node, yaml.SequenceNode):
             return [self.read(item, path, depth + 1) for item in node.value]
-        text: str = node.value
-        if not node.style and (text in _NULLS or "$" not in text):
+        text = str(node.value)
+        is_plain = isinstance(node, yaml.ScalarNode) and not node.style
+        if is_plain and (text in _NULLS or "$" not in text):
             return None if text in _NULLS else _plain_text(text)
         return self._interpolation.text(text, line)
 

@@ -7,7 +7,7 @@ JSON says two blocks of one type so.
 from __future__ import annotations
 
 import re
-from json.decoder import JSONDecodeError, scanstring
+from json import JSONDecodeError, JSONDecoder
 
 from image_factory.dockerfile.hcl.nodes import (
     Attribute,
@@ -23,6 +23,8 @@ from image_factory.dockerfile.hcl.syntax import Parser
 from image_factory.dockerfile.hcl.template import parse_template
 from image_factory.dockerfile.hcl.values import number
 
+_STRINGS = JSONDecoder()
+"""Reads texts alone: what stands around them is read here, with its lines."""
 _SPACE = re.compile(r"[ \t\r\n]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,99})(?:\.\d{1,100})?(?:[eE][+-]?\d{1,2})?(?![\d.eE])")
 _WORDS = {"true": True, "false": False, "null": None}
@@ -81,8 +83,8 @@ class _JsonParser(Parser):
 
     def _string(self) -> str:
         try:
-            text, self.position = scanstring(self.text, self.position + 1, True)
-        except (JSONDecodeError, ValueError) as error:
+            text, self.position = _STRINGS.raw_decode(self.text, self.position)
+        except JSONDecodeError as error:
             raise self.error("a JSON text that has no end or holds what it may not") from error
         return str(text)
 
