@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,8 @@ MAX_LINES = 500
 """Lines. A file past them says why in its docstring (style, "Size")."""
 VAGUE = {"utils", "util", "helpers", "helper", "common", "base", "manager", "misc", "tools"}
 
-WITHOUT_TWIN: dict[str, str] = {
-    "packages/cli/src/image_factory_cli/demo/story.py": "tests/e2e/test_demo.py",
-}
-"""Source files whose test lies elsewhere, and where."""
+TOLD_ELSEWHERE = {"packages/cli/src/image_factory_cli/demo/story.py": "tests/e2e/test_demo.py"}
+"""Source files whose test lies outside their member, and where."""
 
 
 def name(file: Path) -> str:
@@ -42,22 +41,61 @@ def test_there_are_members_and_sources() -> None:
     assert len(SOURCES) > 50
 
 
-@pytest.mark.parametrize("file", [file for file in SOURCES if holds_code(file)], ids=name)
-def test_a_source_file_has_a_test_beside_it(file: Path) -> None:
-    if name(file) in WITHOUT_TWIN:
-        assert (ROOT / WITHOUT_TWIN[name(file)]).exists(), "its excuse names no file"
-        return
-    wanted = (
-        [twin(file), twin(file).with_name(f"test_{file.parent.name}.py")] if file.stem == "__init__" else [twin(file)]
-    )
+def has_twin(file: Path) -> bool:
+    """Whether a test lies where a file's test belongs; a package's own is named for the package."""
+    wanted = twin(file)
+    if file.stem == "__init__":
+        word = file.parent.name.removeprefix("image_factory_")
+        return any(wanted.with_name(f"test_{each}.py").exists() for each in (file.parent.name, word))
+    return wanted.exists()
 
-    assert any(path.exists() for path in wanted), f"no {name(wanted[0])}"
+
+@cache
+def imported(file: Path) -> frozenset[str]:
+    """Return the modules that a file imports, `from a import b` as both `a` and `a.b`."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return frozenset(found)
+
+
+def module(file: Path) -> str:
+    parts = file.relative_to(next(member for member in MEMBERS if file.is_relative_to(member)) / "src").with_suffix("")
+    return ".".join(part for part in parts.parts if part != "__init__")
+
+
+def reached(folder: Path) -> set[str]:
+    """Return the modules beside or below the files of a folder that have a twin, which those are made of."""
+    files = {module(file): file for file in SOURCES if file.is_relative_to(folder)}
+    waiting = [name for name, file in files.items() if file.parent == folder and has_twin(file)]
+    found: set[str] = set()
+    while waiting:
+        current = waiting.pop()
+        if current not in found:
+            found.add(current)
+            waiting += [name for name in imported(files[current]) if name in files]
+    return found
+
+
+@pytest.mark.parametrize("file", [file for file in SOURCES if holds_code(file)], ids=name)
+def test_a_source_file_has_a_test_beside_it_or_is_a_part_of_one_that_has(file: Path) -> None:
+    if name(file) in TOLD_ELSEWHERE:
+        assert (ROOT / TOLD_ELSEWHERE[name(file)]).exists(), "its excuse names no file"
+        return
+    member = next(member for member in MEMBERS if file.is_relative_to(member))
+    tests = (test for test in (member / "tests").rglob("test_*.py") if module(file) in imported(test))
+    above = [folder for folder in file.parents if folder.is_relative_to(member / "src") and folder.name != "src"]
+
+    assert has_twin(file) or any(tests) or any(module(file) in reached(folder) for folder in above), (
+        f"no {name(twin(file))}; no test of {name(member)} imports it; no tested file beside it is made of it"
+    )
 
 
 def test_no_excuse_outlives_its_file() -> None:
-    gone = [path for path in WITHOUT_TWIN if not (ROOT / path).exists() or twin(ROOT / path).exists()]
-
-    assert gone == []
+    assert [path for path in TOLD_ELSEWHERE if not (ROOT / path).exists() or has_twin(ROOT / path)] == []
 
 
 @pytest.mark.parametrize("file", SOURCES, ids=name)
