@@ -84,7 +84,7 @@ def _write_json(inspection: Inspection, out: TextIO) -> int:
     before = "" if inspection.is_single else "[\n"
     for inspected in inspection.files:
         out.write(before)
-        out.write(json.dumps(_document(inspected), separators=(", ", ": ")))
+        out.write(json.dumps(_document(inspected)))
         before = ",\n"
         diagnostics += len(inspected.reading.diagnostics)
     if not inspection.is_single:

@@ -11,7 +11,8 @@ import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import RawIOBase
+from enum import Enum
+from io import FileIO, RawIOBase
 from pathlib import Path
 from typing import BinaryIO
 
@@ -70,48 +71,59 @@ def find_dockerfiles(root: str) -> Iterator[Found]:
     """
     inside = Path(root).resolve()
     # A stack of what is still to be looked at, so that depth costs no recursion.
-    waiting = [(root, "", True)]
+    waiting: list[tuple[str, str, _Kind]] = [(root, "", _Kind.FOLDER)]
     while waiting:
-        path, name, is_folder = waiting.pop()
-        if not is_folder:
-            yield Found(path, name, _file_problem(path, inside))
+        path, name, kind = waiting.pop()
+        if kind is not _Kind.FOLDER:
+            # A plain file of the folder's own list needs no second look.
+            yield Found(path, name, None if kind is _Kind.FILE else _problem(path, inside))
             continue
         try:
             with os.scandir(path) as entries:
                 below = [
-                    (entry.path, f"{name}/{entry.name}" if name else entry.name, folder)
+                    (entry.path, f"{name}/{entry.name}" if name else entry.name, found)
                     for entry in entries
-                    if (folder := _is_folder(entry, follow=False)) or is_dockerfile(entry.name)
-                    # A link to a folder is neither entered nor a file, whatever its name.
-                    if (entry.name not in SKIPPED_FOLDERS if folder else not _is_folder(entry, follow=True))
+                    if (found := _kind(entry)) is not None
                 ]
         except OSError as error:
             yield Found(path, name or ".", f"the folder cannot be listed: {error.strerror}")
             continue
-        below.sort(key=_part, reverse=True)
+        below.sort(key=_name, reverse=True)
         waiting += below
 
 
-def _part(entry: tuple[str, str, bool]) -> str:
+class _Kind(Enum):
+    FOLDER = "folder"
+    FILE = "file"
+    OTHER = "other"
+
+
+def _name(entry: tuple[str, str, _Kind]) -> str:
     return entry[1]
 
 
-def _is_folder(entry: os.DirEntry[str], *, follow: bool) -> bool:
+def _kind(entry: os.DirEntry[str]) -> _Kind | None:
+    """Return what an entry of a folder is to the walk; None for what it passes by."""
     try:
-        return entry.is_dir(follow_symlinks=follow)
+        if entry.is_dir(follow_symlinks=False):
+            return None if entry.name in SKIPPED_FOLDERS else _Kind.FOLDER
+        if not is_dockerfile(entry.name):
+            return None
+        if entry.is_file(follow_symlinks=False):
+            return _Kind.FILE
+        # A link to a folder is neither entered nor a file, whatever its name.
+        return None if entry.is_dir() else _Kind.OTHER
     except OSError:
-        return False
+        return _Kind.OTHER if is_dockerfile(entry.name) else None
 
 
-def _file_problem(path: str, inside: Path) -> str | None:
+def _problem(path: str, inside: Path) -> str | None:
     """Return why a file is not to be opened: opening a pipe would wait for ever, a link may lead anywhere."""
     file = Path(path)
     try:
-        status = file.lstat()
-        if stat.S_ISLNK(status.st_mode):
-            if not file.resolve(strict=True).is_relative_to(inside):
-                return "a symbolic link that leads out of the tree"
-            status = file.stat()
+        if not file.resolve(strict=True).is_relative_to(inside):
+            return "a symbolic link that leads out of the tree"
+        status = file.stat()
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, before Python 3.13
         return f"the file cannot be looked at: {getattr(error, 'strerror', None) or 'links in a circle'}"
     return None if stat.S_ISREG(status.st_mode) else "not a regular file"
@@ -127,7 +139,7 @@ def read_file(path: str) -> bytes:
     Raises:
         OSError: it cannot be read.
     """
-    with Path(path).open("rb", buffering=0) as file:
+    with FileIO(path) as file:
         return read_bounded(file)
 
 
