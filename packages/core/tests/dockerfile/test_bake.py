@@ -267,6 +267,16 @@ def test_a_target_that_only_passes_things_on_is_not_listed_but_built_when_named(
     assert [build.name for build in _read(text, "_common").builds] == ["_common"]
 
 
+def test_a_target_that_is_inherited_and_built_is_listed() -> None:
+    text = (
+        'target "_common" { args = { A = 1 } }\ntarget "base" { target = "base" }\n'
+        'target "cross" {\n inherits = ["_common"]\n platforms = ["linux/arm64"]\n}\n'
+        'target "app" { inherits = ["cross", "base"] }'
+    )
+
+    assert [build.name for build in _read(text).builds] == ["base", "cross", "app"]
+
+
 def test_a_group_stands_for_its_targets_and_groups() -> None:
     text = (
         'group "all" { targets = ["one", "b"] }\ngroup "one" { targets = ["a", "all"] }\n'

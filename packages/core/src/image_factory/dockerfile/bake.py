@@ -215,15 +215,14 @@ class _BakeReader:
     def _listed(self) -> list[str]:
         """Return the targets that stand for a build: not those that only pass on what others inherit.
 
-        Such a one is inherited, in no group, and says neither where nor what is built.
+        Such a one is inherited, in no group, inherits nothing, and says neither where nor what is built.
         """
         inherited = {parent for target in self._targets.values() for parent in target.inherits or ()}
         grouped = {name for names in self._groups.values() for name in names}
-        places = {"context", "dockerfile", "dockerfile-inline"}
         return [
             name
             for name, target in self._targets.items()
-            if name not in inherited or name in grouped or places & target.single.keys()
+            if name not in inherited or name in grouped or target.inherits or target.single
         ]
 
     def builds(self, wanted: Sequence[str]) -> list[Build]:
