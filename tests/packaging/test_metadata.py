@@ -81,7 +81,7 @@ def test_all_is_every_plugin_and_synth_but_not_the_kit_for_authors(tmp_path: Pat
     version = project(ROOT)["version"]
     plugins = {f"image-factory-{member.name}=={version}" for member in MEMBERS if member.parent.name == "plugins"}
 
-    assert requirements(message, "all") == plugins | {f"image-factory-synth[node]=={version}"}
+    assert requirements(message, "all") == plugins | {f"image-factory-synth[node,validate]=={version}"}
 
 
 @pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member.name)
