@@ -112,6 +112,19 @@ def test_an_answer_comes_back_whole_with_headers_in_lower_case(http: HttpClient,
     assert answer.url == f"{server.url}/a"
 
 
+def test_a_header_that_comes_twice_is_one_with_both(http: HttpClient, serve: Serve) -> None:
+    def answer(asked: Asked) -> None:
+        asked.send_response(401)
+        asked.send_header("WWW-Authenticate", 'Basic realm="a"')
+        asked.send_header("Www-Authenticate", 'Bearer realm="b"')
+        asked.send_header("Content-Length", "0")
+        asked.end_headers()
+
+    headers = http.send(get(serve(answer).url)).headers
+
+    assert headers["www-authenticate"] == 'Basic realm="a", Bearer realm="b"'
+
+
 def test_we_say_who_asks_and_ask_for_no_compression(http: HttpClient, serve: Serve) -> None:
     server = serve(lambda asked: asked.give())
 
@@ -132,7 +145,8 @@ def test_a_cookie_is_not_kept(http: HttpClient, serve: Serve) -> None:
     assert all("Cookie" not in headers for _, _, headers, _ in server.requests)
 
 
-def test_a_connection_serves_many_requests(http: HttpClient, serve: Serve) -> None:
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_connection_serves_many_requests(http: HttpClient, serve: Serve, method: str) -> None:
     ports: list[int] = []
 
     def answer(asked: Asked) -> None:
@@ -141,7 +155,7 @@ def test_a_connection_serves_many_requests(http: HttpClient, serve: Serve) -> No
 
     server = serve(answer)
     for _ in range(5):
-        http.send(get(server.url))
+        http.send(HttpRequest(method, server.url))
 
     assert len(set(ports)) == 1
 

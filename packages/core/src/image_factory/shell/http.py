@@ -203,10 +203,10 @@ class HttpClient:
             with client.stream(
                 request.method, request.url, headers=dict(request.headers), content=request.body
             ) as answer:
-                headers = {name.lower(): value for name, value in answer.headers.items()}
-                body = b""
-                if request.method != "HEAD":
-                    body = _read(answer, host, max_bytes, deadline)
+                headers = _headers(answer)
+                # A HEAD's nothing is read too: a connection with an unread answer is not used again.
+                is_head = request.method == "HEAD"
+                body = answer.read() if is_head else _read(answer, host, max_bytes, deadline)
                 return HttpResponse(answer.status_code, headers, body, request.url)
         except httpx.TimeoutException as error:
             raise Unavailable(f"no answer in time from {host}", hint="it is asked again later") from error
@@ -313,6 +313,18 @@ def _check_headers(headers: dict[str, str], url: str) -> None:
     for name, value in headers.items():
         if not (name + value).isascii() or not (name + value).isprintable():
             raise ProtocolError(f"a header {name!r} for {redacted(url)} holds what no header may hold")
+
+
+def _headers(answer: httpx.Response) -> dict[str, str]:
+    """Return the headers by lower-case name, those that came more than once joined by commas.
+
+    From the raw bytes: httpx guesses the encoding anew for each header that it is asked for.
+    """
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in answer.headers.raw:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
 
 
 def _read(answer: httpx.Response, host: str, max_bytes: int, deadline: float) -> bytes:
