@@ -286,6 +286,8 @@ class Outline:
             second = None if first is None else _WORD.search(text, first.end())
             if second is None:
                 raise Refusal(f"{keyword.upper()} needs a source and a destination")
+            if "<<" not in text:
+                return
             blank = max(text.rfind(char) for char in "\t\v\f\r ")
             last = text[blank + 1 :]
         elif len(paths) < 2:
