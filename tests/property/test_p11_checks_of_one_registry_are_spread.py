@@ -24,12 +24,13 @@ FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 @st.composite
 def images(draw: st.DrawFn) -> list[ManagedImage | WatchedImage]:
     names = draw(
-        st.lists(st.from_regex(r"[a-z][a-z0-9-]{0,20}[a-z0-9]", fullmatch=True), unique=True, min_size=2, max_size=40)
+        st.lists(st.from_regex(r"[a-z][a-z0-9-]{0,20}[a-z0-9]", fullmatch=True), unique=True, min_size=20, max_size=40)
     )
     made: list[ManagedImage | WatchedImage] = []
     for number, name in enumerate(names):
         repo_url = f"{draw(st.sampled_from(REGISTRIES))}/acme/{name.replace('--', '-')}".rstrip("-")
-        since = draw(st.sampled_from([None, FIRST, FIRST + timedelta(seconds=number)]))
+        # In order of age, the last the youngest; one that was enrolled a moment ago has no state yet.
+        since = None if number == len(names) - 1 else FIRST + timedelta(seconds=number)
         if draw(st.booleans()):
             made.append(ManagedImage(name=name, repo_url="ghcr.io/acme/a", known_since=since))
         else:
@@ -64,9 +65,7 @@ def test_p11_checks_are_spread_stable_and_within_the_budget_or_told(
     times = [(check.registry, whole.intervals[check.name]) for check in whole.checks]
     assert len(set(times)) == len(times), "two of one registry look at one time"
     assert plan(members[::-1]).intervals == whole.intervals, "the order of the members counts"
-    newest = members[-1].known_since
-    if newest is None or all(member.known_since and member.known_since < newest for member in members[:-1]):
-        assert before.intervals.items() <= whole.intervals.items(), "a new member moved another"
+    assert before.intervals.items() <= whole.intervals.items(), "a new member moved another"
     for of in traffic(whole.checks, whole.intervals, dict.fromkeys(REGISTRIES, budget)):
         asked = sum(
             check.requests * (timedelta(days=1) / whole.intervals[check.name])

@@ -4,12 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from image_factory_synth.unchanged import LAST, Question, ask, look, recall, remember
+from image_factory_synth.unchanged import LAST, SETTLED, Question, ask, look, recall, remember
 
 REPORT: dict[str, Any] = {"resources": 3}
 
@@ -69,6 +70,21 @@ def test_a_change_of_the_same_length_and_time_is_seen(folder: Path) -> None:
     file = folder / "state" / "a.yaml"
     times = file.stat()
     run(folder)
+
+    file.write_text("name: b\n")
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    assert recall(asked(folder)) is None
+
+
+def test_of_settled_files_such_a_change_is_seen_by_its_other_times_alone(folder: Path) -> None:
+    file = folder / "state" / "a.yaml"
+    times = file.stat()
+    looked = look([folder / "images.yaml"], [folder / "state"])
+    later = replace(looked, taken_at=looked.taken_at + 2 * SETTLED)
+    remember(asked(folder), later, folder / "out.yaml", REPORT)
+    assert json.loads((folder / LAST).read_text())["racy"] == {}
+    assert recall(asked(folder)) == REPORT
 
     file.write_text("name: b\n")
     os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
