@@ -52,6 +52,7 @@ def test_a_page_that_differs_is_said_and_written(
 ) -> None:
     monkeypatch.setattr(generator, "REFERENCE", tmp_path)
     monkeypatch.setattr(generator, "SCHEMAS", tmp_path)
+    monkeypatch.setattr(generator, "INDEX", tmp_path / "index.md")
 
     assert generator.main(["--check"]) == 1
     assert "+# Hooks" in capsys.readouterr().out
