@@ -209,6 +209,16 @@ def test_a_folder_inside_a_checkout_is_no_repository_of_its_own(tmp_path: Path) 
         GitSource().revision(at(str(tmp_path / "work/sub")), "HEAD")
 
 
+def test_a_broken_repository_inside_a_checkout_is_not_mistaken_for_it(tmp_path: Path) -> None:
+    server = GitServer(tmp_path / "served")
+    server.create("s.git", {"sub/Dockerfile": "FROM a:1\n"})
+    subprocess.run(["git", "clone", "--quiet", str(server.path("s.git")), str(tmp_path / "work")], check=True)
+    (tmp_path / "work/sub/.git").mkdir()
+
+    with pytest.raises(ImageFactoryError):
+        GitSource().revision(at(str(tmp_path / "work/sub")), "HEAD")
+
+
 def test_a_partial_clone_that_would_run_a_command_to_fetch_does_not(tmp_path: Path) -> None:
     server = GitServer(tmp_path / "served")
     server.create("s.git", {"Dockerfile": "FROM a:1\n"})
