@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from image_factory.decide.discovery import decide_discovery, tag_pattern, watched_references
+from image_factory.decide.discovery import FileReading, decide_discovery, tag_pattern, watched_references
 from image_factory.decide.naming import assign_names
 from image_factory.dockerfile.reading import Category, Diagnostic, ImageReference, Reading, Role
 from image_factory.oci.platform import DEFAULT_PLATFORM
@@ -20,11 +20,10 @@ def found(written: str, role: Role = Role.FINAL, line: int = 1) -> ImageReferenc
 
 
 def decide(*references: ImageReference, diagnostics: tuple[Diagnostic, ...] = (), **managed: str):  # type: ignore[no-untyped-def]
-    reading = Reading(references, diagnostics, ())
+    readings = [FileReading("apps/web/Dockerfile", Reading(references, diagnostics, ()))]
     return decide_discovery(
-        reading,
-        file="apps/web/Dockerfile",
-        names=assign_names(watched_references(reading), known={}),
+        readings,
+        names=assign_names(watched_references(readings), known={}),
         managed={Repository.parse(path.replace("__", "/")): name for name, path in managed.items()},
     )
 
@@ -139,3 +138,18 @@ def test_a_pattern_matches_its_tag_alone() -> None:
 
     assert pattern.search("3.12-slim")
     assert not any(pattern.search(tag) for tag in ("3x12-slim", "3.12-slim-bookworm", "a3.12-slim", "3.12"))
+
+
+def test_the_files_of_one_build_are_taken_together_each_with_its_sites() -> None:
+    readings = [
+        FileReading("base/Dockerfile", Reading((found("debian:12"),), (), ())),
+        FileReading("app/Dockerfile", Reading((found("node:22"),), (), ())),
+    ]
+
+    discovery = decide_discovery(readings, names=assign_names(watched_references(readings), known={}), managed={})
+
+    assert discovery.base_images == ("debian-12", "node-22")
+    assert [(site.name, site.file) for site in discovery.sites] == [
+        ("debian-12", "base/Dockerfile"),
+        ("node-22", "app/Dockerfile"),
+    ]

@@ -349,3 +349,44 @@ def test_a_link_out_of_the_work_tree_is_refused(world: World) -> None:
     assert isinstance(outcome, Failed)
     assert "leads out of the repository" in str(outcome.error)
     assert "root:" not in str(outcome.error)
+
+
+def test_an_enrollment_may_point_at_a_bake_target(world: World) -> None:
+    from .conftest import git
+
+    world.service("app", "ARG V\nFROM node:${V}\nCOPY --from=assets /a /a\n")
+    world.service("assets", "FROM golang:1.23\n")
+    (world.services / "docker-bake.hcl").write_text(
+        'variable "V" { default = "22" }\n'
+        'target "assets" { context = "assets" }\n'
+        'target "app" {\n  context = "app"\n  args = { V = V }\n  contexts = { assets = "target:assets" }\n}\n'
+        'target "other" { context = "nowhere" }\n'
+    )
+    git(world.services, "add", ".")
+    git(world.services, "commit", "--quiet", "--message", "Bake")
+    world.enroll(world.managed("app", source={"dockerfile": "docker-bake.hcl", "target": "app"}))
+
+    run(world)
+
+    state = image(world, "app")
+    assert state["discoveryStatus"] == "success", state
+    assert state["baseImages"] == ["golang-1-23", "node-22"]
+    assert {site["file"] for site in state["references"]} == {"app/Dockerfile", "assets/Dockerfile"}
+
+
+def test_an_enrollment_may_point_at_a_compose_service(world: World) -> None:
+    from .conftest import git
+
+    world.service("app", "FROM node:22 AS final\nFROM redis:7\n")
+    (world.services / "compose.yaml").write_text(
+        "services:\n  app:\n    build: {context: app, target: final}\n  db:\n    image: postgres:16\n"
+    )
+    git(world.services, "add", ".")
+    git(world.services, "commit", "--quiet", "--message", "Compose")
+    world.enroll(world.managed("app", source={"dockerfile": "compose.yaml", "target": "app"}))
+
+    run(world)
+
+    state = image(world, "app")
+    assert state["baseImages"] == ["node-22", "redis-7"]
+    assert [site.get("reachable", True) for site in state["references"]] == [True, False]

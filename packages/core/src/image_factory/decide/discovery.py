@@ -40,23 +40,31 @@ def watched_canonical(reference: Reference) -> str:
     return reference.canonical if tag is None else str(tag)
 
 
-def watched_references(reading: Reading) -> tuple[str, ...]:
-    """Return the canonical references of a reading that need a base image's name, sorted."""
+@dataclass(frozen=True, slots=True)
+class FileReading:
+    """What one file says: a Dockerfile, or the bake or compose file that names it."""
+
+    file: str
+    reading: Reading
+
+
+def watched_references(readings: Sequence[FileReading]) -> tuple[str, ...]:
+    """Return the canonical references that need a base image's name, sorted."""
     roles = FROM_ROLES | SECONDARY_ROLES
-    return tuple(sorted({watched_canonical(found.reference) for found in reading.references if found.role in roles}))
+    found = (one for read in readings for one in read.reading.references)
+    return tuple(sorted({watched_canonical(one.reference) for one in found if one.role in roles}))
 
 
 def decide_discovery(
-    reading: Reading,
+    readings: Sequence[FileReading],
     *,
-    file: str,
     names: Mapping[str, str],
     managed: Mapping[Repository, str],
 ) -> Discovery:
-    """Return what `reading` means.
+    """Return what the files of one image's build mean.
 
     Args:
-        file: the Dockerfile's path, for sites and reasons.
+        readings: mostly one Dockerfile; several where a bake target is built from other targets.
         names: base names by canonical reference, for all of `watched_references`.
         managed: our managed images by the repository that they are published to.
     """
@@ -64,18 +72,23 @@ def decide_discovery(
     bases: dict[str, BaseConfiguration] = {}
     spellings: dict[str, set[str]] = {}
     of_role: dict[bool, set[str]] = {True: set(), False: set()}
-    for found in reading.references:
-        canonical = watched_canonical(found.reference)
-        ours = managed.get(found.reference.repository)
-        name = ours or names.get(canonical) or canonical
-        sites.append(_site(found, name, file))
-        if found.role not in FROM_ROLES | SECONDARY_ROLES:
-            continue
-        of_role[found.role in FROM_ROLES].add(name)
-        if ours is None:
-            spellings.setdefault(name, set()).add(found.reference.written or canonical)
-            bases[name] = base_configuration(name, found.reference)
-    failing, warnings = _judge(reading.diagnostics, reading.references, file)
+    failing: list[str] = []
+    warnings: list[str] = []
+    for read in readings:
+        for found in read.reading.references:
+            canonical = watched_canonical(found.reference)
+            ours = managed.get(found.reference.repository)
+            name = ours or names.get(canonical) or canonical
+            sites.append(_site(found, name, read.file))
+            if found.role not in FROM_ROLES | SECONDARY_ROLES:
+                continue
+            of_role[found.role in FROM_ROLES].add(name)
+            if ours is None:
+                spellings.setdefault(name, set()).add(found.reference.written or canonical)
+                bases[name] = base_configuration(name, found.reference)
+        hiding, harmless = _judge(read.reading.diagnostics, read.reading.references, read.file)
+        failing += hiding
+        warnings += harmless
     return Discovery(
         base_images=tuple(sorted(of_role[True])),
         secondary_images=tuple(sorted(of_role[False] - of_role[True])),
@@ -84,7 +97,7 @@ def decide_discovery(
             base.model_copy(update={"aliases": _aliases(base, spellings[name])}) for name, base in sorted(bases.items())
         ),
         failure="; ".join(failing) or None,
-        warnings=warnings,
+        warnings=tuple(warnings),
     )
 
 

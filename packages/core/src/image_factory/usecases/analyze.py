@@ -149,7 +149,7 @@ def _watched(answers: Iterable[Answer]) -> list[str]:
         canonical
         for answer in answers
         if isinstance(answer, Fetched)
-        for canonical in watched_references(answer.reading)
+        for canonical in watched_references(answer.readings)
     ]
 
 
@@ -158,7 +158,7 @@ def _discovery(
 ) -> Discovery | None:
     if not isinstance(answer, Fetched):
         return None
-    return decide_discovery(answer.reading, file=answer.path, names=names, managed=publishers)
+    return decide_discovery(answer.readings, names=names, managed=publishers)
 
 
 def _failure(discovery: Discovery | None) -> ImageFactoryError | None:
@@ -210,7 +210,7 @@ def _configuration(enrollment: Enrollment) -> ImageConfiguration:
         # A Warehouse wants a pattern; a version range narrows it, so every tag may enter there.
         allow_tags=enrollment.allow_tags or ("^.*$" if enrollment.tag is None else tag_pattern(enrollment.tag)),
         image_selection_strategy=enrollment.strategy,
-        constraint=enrollment.tag or enrollment.constraint,
+        constraint=enrollment.only_tag or enrollment.constraint,
     )
 
 

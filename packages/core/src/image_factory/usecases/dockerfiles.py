@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 
+from image_factory.decide.discovery import FileReading
+from image_factory.dockerfile.definition import is_definition, read_definition
 from image_factory.dockerfile.read import read_dockerfile
 from image_factory.dockerfile.reading import BuildOptions, Reading
 from image_factory.errors import ImageFactoryError, PluginError, RemoteNotFound, UnsafeValue
@@ -32,10 +34,9 @@ MAX_DOCKERFILE = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """One image's Dockerfile, read."""
+    """What the files of one image's build say: its Dockerfile, and what names it where that is not the enrollment."""
 
-    path: str
-    reading: Reading
+    readings: tuple[FileReading, ...]
 
 
 Answer = Fetched | ImageFactoryError
@@ -71,7 +72,7 @@ class Dockerfiles:
     def _answer(self, source: Source | None) -> Answer:
         assert source is not None
         try:
-            content = self._content(source)
+            return Fetched(tuple(self._readings(source)))
         except ImageFactoryError as error:
             return error
         except Exception as error:  # noqa: BLE001  (a plugin's defect fails its own images, and names the plugin)
@@ -79,16 +80,40 @@ class Dockerfiles:
                 f"plugin {source.provider!r} failed to read {source.dockerfile}: {type(error).__name__}: {error}",
                 hint="report it to the plugin's author",
             )
-        return Fetched(source.dockerfile, read_dockerfile(content, build_options(source)))
 
-    def _content(self, source: Source) -> bytes:
+    def _readings(self, source: Source) -> Iterator[FileReading]:
+        content = self._content(source, source.dockerfile)
+        if not is_definition(source.dockerfile.rpartition("/")[2]):
+            yield FileReading(source.dockerfile, read_dockerfile(content, build_options(source)))
+            return
+        text = content.decode("utf-8", "replace")
+        targets = [source.target] if source.target else []
+        definition = read_definition(
+            source.dockerfile, text, targets=targets, load=lambda path: self._text(source, path)
+        )
+        problems = [*definition.diagnostics, *(one for build in definition.builds for one in build.diagnostics)]
+        yield FileReading(source.dockerfile, Reading((), tuple(problems), ()))
+        for build in definition.builds:
+            options = _joined_options(build.options, source)
+            if build.inline is not None:
+                yield FileReading(source.dockerfile, read_dockerfile(build.inline, options))
+            elif build.dockerfile is not None:
+                yield FileReading(build.dockerfile, read_dockerfile(self._content(source, build.dockerfile), options))
+
+    def _text(self, source: Source, path: str) -> str | None:
+        try:
+            return self._content(source, path).decode("utf-8", "replace")
+        except RemoteNotFound:
+            return None
+
+    def _content(self, source: Source, path: str) -> bytes:
         provider = self._bench.plugins.source_named(source.provider)
         repository = SourceRepository(source.provider, source.host, source.repo)
         if self._checkout is not None and _plain_url(provider.clone_url(repository)) in self._own:
-            self._looked.append(look([self._checkout.root / source.dockerfile]))
-            return _in_work_tree(self._checkout.root, source.dockerfile)
+            self._looked.append(look([self._checkout.root / path]))
+            return _in_work_tree(self._checkout.root, path)
         revision = self._revision(provider, repository, source.branch)
-        return provider.read(repository, revision, source.dockerfile)
+        return provider.read(repository, revision, path)
 
     def _revision(self, provider: SourcePort, repository: SourceRepository, branch: str) -> str:
         key = (repository, branch)
@@ -133,6 +158,14 @@ def build_options(source: Source) -> BuildOptions:
         build_args=source.build_args,
         target=source.target,
         platforms=tuple(Platform.parse(platform) for platform in source.platforms),
+    )
+
+
+def _joined_options(defined: BuildOptions, source: Source) -> BuildOptions:
+    """Return a bake or compose build's options; what the enrollment says of arguments and platforms wins."""
+    ours = build_options(source)
+    return replace(
+        defined, build_args={**defined.build_args, **ours.build_args}, platforms=ours.platforms or defined.platforms
     )
 
 

@@ -182,7 +182,7 @@ def _ask_image(registries: _Registries, image: ImageState) -> Callable[[], Answe
     enrollment = image.configuration.enrollment
 
     def ask() -> Answer:
-        tag = enrollment.tag or _select_tag(registries.plugins, enrollment)
+        tag = enrollment.only_tag or _select_tag(registries.plugins, enrollment)
         return registries.sight(enrollment.image, tag, known=image.runtime.current_digest)
 
     return ask

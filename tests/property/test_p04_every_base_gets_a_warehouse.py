@@ -1,0 +1,42 @@
+"""P4: for every Dockerfile with a FROM naming an outside image, analysis writes a base image's state to watch it by.
+
+Fails where `decide.discovery.base_configuration` leaves out `allow_tags`, or where `decide_discovery`
+keeps only the reachable stages.
+"""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from image_factory.decide.discovery import FileReading, decide_discovery, watched_references
+from image_factory.decide.naming import assign_names
+from image_factory.dockerfile.read import read_dockerfile
+from image_factory.oci.reference import Reference
+from image_factory.state.codec import dump, read_base
+from image_factory.state.merge import merge_base
+
+words = st.from_regex(r"[a-z0-9]{1,8}", fullmatch=True)
+tags = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,12}", fullmatch=True)
+hosts = st.sampled_from(["", "ghcr.io/", "localhost:5000/", "quay.io/team/"])
+outside = st.builds(lambda host, name, tag: f"{host}{name}:{tag}", hosts, words, tags)
+
+
+@given(st.lists(outside, min_size=1, max_size=8), st.randoms(use_true_random=False))
+def test_p4_every_from_line_s_image_has_a_state_with_warehouse_fields(images: list[str], random: object) -> None:
+    text = "".join(f"FROM {image} AS stage-{number}\n" for number, image in enumerate(images))
+    readings = [FileReading("Dockerfile", read_dockerfile(text))]
+    discovery = decide_discovery(readings, names=assign_names(watched_references(readings), {}), managed={})
+
+    states = {base.full_image: merge_base(None, base) for base in discovery.bases}
+
+    assert set(states) == {Reference.parse(image).canonical for image in images}
+    assert sorted(state.name for state in states.values()) == list(discovery.base_images)
+    for canonical, state in states.items():
+        written = read_base(dump(state), "state.yaml").configuration
+        assert f"{written.repo_url}:{written.tag}" == canonical
+        assert written.allow_tags is not None
+        assert re.search(written.allow_tags, written.tag or "")
+        assert written.image_selection_strategy == "Digest"
