@@ -332,8 +332,8 @@ def generated() -> Iterator[tuple[Path, str]]:
     """Yield every generated file with its text: the pages, and the schemas that images.yaml files name."""
     from image_factory.usecases.schema import IMAGES_SCHEMA, SETTINGS_SCHEMA, images_schema, settings_schema
 
-    for page in PAGES:
-        yield REFERENCE / f"{page}.md", render(PAGES[page]())
+    for name, page in PAGES.items():
+        yield REFERENCE / f"{name}.md", render(page())
     yield INDEX, render(index_page())
     for name, schema in ((IMAGES_SCHEMA, images_schema()), (SETTINGS_SCHEMA, settings_schema())):
         yield SCHEMAS / name, json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
