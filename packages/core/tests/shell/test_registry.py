@@ -326,6 +326,19 @@ def test_a_head_that_is_limited_is_never_asked_as_a_get(lab: Lab) -> None:
     assert server.count("GET") == 0
 
 
+def test_a_limit_counts_for_the_account_and_not_for_one_token(lab: Lab) -> None:
+    server = lab.server(access=Access(anonymous=True), quota=Quota(requests=0, heads_count=True))
+    registry = lab.registry()
+    with pytest.raises(RateLimited):
+        registry.resolve(tag(f"{server.host}/acme/web:1"))
+    server.forget()
+
+    with pytest.raises(RateLimited, match="left alone until"):
+        registry.resolve(tag(f"{server.host}/acme/api:1"))
+
+    assert server.requests == []
+
+
 def test_a_limit_of_one_registry_leaves_the_others_alone(lab: Lab) -> None:
     limited, well = lab.server(quota=Quota(requests=0, heads_count=True)), lab.server()
     digest = well.push_image("acme/web", "1")
