@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -169,8 +170,9 @@ def test_the_token_of_one_host_is_not_sent_to_another(template: tuple[Path, Plan
 
 
 def test_an_app_gets_a_token_of_its_installation_and_a_new_one_before_that_expires(
-    server: GitHubServer, web: SourceRepository, tmp_path: Path
+    server: GitHubServer, web: SourceRepository, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.DEBUG)
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     (tmp_path / "key.pem").write_bytes(pem)
@@ -191,6 +193,7 @@ def test_an_app_gets_a_token_of_its_installation_and_a_new_one_before_that_expir
     credentials = source.credentials(web)
     assert credentials is not None
     assert credentials.password.startswith("ghs_")
+    assert "ghs_" not in caplog.text
 
 
 # --- refusals -------------------------------------------------------------------------------------------------
