@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import sys
 
-import atheris
+import atheris  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
 with atheris.instrument_imports(include=["image_factory.dockerfile", "image_factory.oci"]):
     from image_factory.dockerfile.edit import replace_reference

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,7 +69,7 @@ def nothing(folder: Path) -> None:
 
 @pytest.mark.parametrize("version", ["1.9", "1.10", "1.11"])
 @pytest.mark.parametrize("fill", [every_kind, nothing], ids=lambda fill: fill.__name__)
-def test_the_output_is_byte_for_byte_as_it_was_read_last(fill: object, version: str, tmp_path: Path) -> None:
+def test_the_output_is_byte_for_byte_as_it_was_read_last(fill: Any, version: str, tmp_path: Path) -> None:
     assert callable(fill)
     fill(tmp_path)
     golden = GOLDEN / f"{fill.__name__.replace('_', '-')}.yaml"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -59,7 +60,7 @@ def see(folder: Path, version: str) -> None:
     (folder / "state" / "images" / "web.yaml").write_text(dump(state))
 
 
-def run(folder: Path, settings: Settings | None = None, **options: bool) -> Synthesis:
+def run(folder: Path, settings: Settings | None = None, **options: Any) -> Synthesis:
     return synthesize(folder, settings or Settings(), render=plain, **options)
 
 

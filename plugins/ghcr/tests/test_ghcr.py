@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -179,7 +180,9 @@ def test_the_environments_token_is_for_ghcr_alone(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_login_goes_before_the_environments_token() -> None:
-    assert credentials_for.image_factory_impl["trylast"] is True
+    marks: Any = credentials_for
+
+    assert marks.image_factory_impl["trylast"] is True
 
 
 def test_people_look_at_its_pages_and_kargo_is_told_by_github() -> None:

@@ -24,7 +24,7 @@ def test_the_order_of_the_specification_holds() -> None:
     ]
     versions = [SemanticVersion.parse(text) for text in reversed(ordered)]
 
-    assert [str(version) for version in sorted(versions, key=lambda one: one.precedence if one else ())] == ordered  # type: ignore[arg-type, return-value]
+    assert [str(version) for version in sorted(versions, key=lambda one: one.precedence if one else ())] == ordered
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -225,7 +226,7 @@ def test_a_head_may_be_vague_about_its_type(media_type: str) -> None:
         ({"content_type": "application/vnd.docker.distribution.manifest.v1+prettyjws"}, "schema 1"),
     ],
 )
-def test_a_head_that_is_no_registrys_is_refused(headers: dict[str, str], message: str) -> None:
+def test_a_head_that_is_no_registrys_is_refused(headers: dict[str, Any], message: str) -> None:
     with pytest.raises(ProtocolError, match=message):
         read_head(response(**headers), "x")
 

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ from image_factory.ports import Credentials
 from image_factory.shell.git import Checkout
 from image_factory.testing.git_server import GitServer
 
-BOT = {"name": "Image Factory Bot", "email": "bot@example.com"}
+BOT: dict[str, Any] = {"name": "Image Factory Bot", "email": "bot@example.com"}
 
 
 @pytest.fixture(autouse=True)

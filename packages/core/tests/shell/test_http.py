@@ -52,7 +52,8 @@ class Asked(BaseHTTPRequestHandler):
 
 class Server:
     def __init__(self, answer: Answer) -> None:
-        self._server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Asked)
+        server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Asked)
+        self._server = server
         self._server.requests, self._server.answer, self._server.daemon_threads = [], answer, True
         self._server.handle_error = lambda *_: None
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
@@ -554,7 +555,11 @@ def test_a_service_that_is_not_there_is_tried_and_named(http: HttpClient, serve:
 
 def test_a_service_that_says_nothing_is_given_up(serve: Serve, clock: FixedClock) -> None:
     done = threading.Event()
-    server = serve(lambda asked: done.wait(5) and None)
+
+    def silent(_: Asked) -> None:
+        done.wait(5)
+
+    server = serve(silent)
     limits = HttpLimits(read=timedelta(milliseconds=50), attempts=2)
 
     with HttpClient(Settings(), clock, limits=limits) as http, pytest.raises(Unavailable, match="no answer in time"):

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -61,8 +62,8 @@ def tag(text: str) -> Tag:
     return tagged
 
 
-def mirror(server: RegistryServer, path: str = "", **more: object) -> Settings:
-    return Settings(registries={"docker.io": RegistrySettings(endpoint=f"{server.url}{path}", **more)})  # type: ignore[arg-type]
+def mirror(server: RegistryServer, path: str = "", **more: Any) -> Settings:
+    return Settings(registries={"docker.io": RegistrySettings(endpoint=f"{server.url}{path}", **more)})
 
 
 def heads(server: RegistryServer) -> list[str]:

@@ -8,11 +8,9 @@ import pytest
 from image_factory.model.enrollment import Enrollment, SelectionStrategy
 from image_factory.model.image_state import (
     BaseConfiguration,
-    BaseState,
     Build,
     DiscoveryStatus,
     ImageConfiguration,
-    ImageState,
 )
 from image_factory.state.merge import (
     keep_discovered,
@@ -159,7 +157,7 @@ def test_a_rebuild_is_added_and_one_with_its_request_id_replaced() -> None:
 
 
 @pytest.mark.parametrize("fresh", [merge_base(None, base_configuration()), merge_image(None, configuration())])
-def test_a_new_digest_sets_five_things(fresh: BaseState | ImageState) -> None:
+def test_a_new_digest_sets_five_things(fresh: Any) -> None:
     first = record_digest(fresh, digest(1), at=AT, metadata={"size": 3, "created": AT})
     second = record_digest(first, digest(2), at=AT + timedelta(days=1), metadata={"size": 4}, source="kargo")
 

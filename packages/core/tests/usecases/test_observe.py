@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from image_factory.errors import InvalidReference, NotFound
+from image_factory.testing.clock import FixedClock
 from image_factory.usecases.analyze import analyze
 from image_factory.usecases.observe import Observation, observe, record_observed
 from image_factory.usecases.outcome import Done, Failed, Skipped
@@ -125,9 +126,8 @@ def test_an_unreachable_registry_fails_its_images_and_changes_nothing(analyzed: 
     from image_factory.plugins import load_plugins
 
     def load() -> Any:
-        return load_plugins(
-            settings, analyzed.client(settings, bench.clock), bench.clock, builtins=builtin_plugins(), found=()
-        )
+        http = analyzed.client(settings, FixedClock(analyzed.now))
+        return load_plugins(settings, http, bench.clock, builtins=builtin_plugins(), found=())
 
     observation = observe(replace(bench, load=load))
 

@@ -111,7 +111,7 @@ def disagreement(text: str, reading: Reading, answer: dict[str, Any]) -> str:
 
 def test_the_images_are_those_that_buildkit_asks_for(ask: Ask, dockerfiles: Callable[[int], Iterator[str]]) -> None:
     texts = list(dockerfiles(DOCKERFILES))
-    requests = []
+    requests: list[dict[str, Any]] = []
     for number, text in enumerate(texts):
         chance = random.Random(number)
         names = ("V", "TAG", "BASE", "EMPTY", "TARGETARCH")

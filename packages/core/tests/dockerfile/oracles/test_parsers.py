@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -62,7 +63,7 @@ def test_lines_are_those_of_the_go_parser(dockerfiles: Dockerfiles) -> None:
     dockerfile = pytest.importorskip(
         "dockerfile", reason="the package `dockerfile`, a wheel of the Go parser, is missing"
     )
-    wrong = []
+    wrong: list[tuple[Any, ...]] = []
     parsed = 0
     for text in dockerfiles(DOCKERFILES):
         if beyond_the_go_parser(text):
@@ -86,7 +87,7 @@ def test_from_takes_the_words_that_the_go_parser_gives_it(dockerfiles: Dockerfil
     dockerfile = pytest.importorskip(
         "dockerfile", reason="the package `dockerfile`, a wheel of the Go parser, is missing"
     )
-    wrong = []
+    wrong: list[tuple[Any, ...]] = []
     for text in dockerfiles(DOCKERFILES // 2):
         try:
             commands = dockerfile.parse_string(text.encode().decode("utf-8", "replace"))
@@ -102,7 +103,7 @@ def test_from_takes_the_words_that_the_go_parser_gives_it(dockerfiles: Dockerfil
 
 def test_lines_are_those_of_the_port_of_buildkit(dockerfiles: Dockerfiles) -> None:
     e2b = pytest.importorskip("e2b_dockerfile_utils", reason="the package `e2b-dockerfile-utils` is missing")
-    wrong = []
+    wrong: list[tuple[Any, ...]] = []
     for text in dockerfiles(DOCKERFILES // 2):
         if beyond_the_port(text):
             continue
@@ -121,7 +122,7 @@ def test_lines_are_those_of_the_port_of_buildkit(dockerfiles: Dockerfiles) -> No
 
 def test_words_are_split_as_in_the_port_of_buildkits_lexer(dockerfiles: Dockerfiles) -> None:
     e2b = pytest.importorskip("e2b_dockerfile_utils", reason="the package `e2b-dockerfile-utils` is missing")
-    wrong = []
+    wrong: list[tuple[Any, ...]] = []
     for text in dockerfiles(DOCKERFILES // 2):
         for line in text.split("\n"):
             if (
