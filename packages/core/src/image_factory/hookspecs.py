@@ -13,7 +13,17 @@ import pluggy
 
 from image_factory.model.settings import Settings
 from image_factory.oci.reference import Repository
-from image_factory.ports import BuildTrigger, Clock, Credentials, Http, Registry, Source, TagStrategy
+from image_factory.ports import (
+    BuildTrigger,
+    Clock,
+    Credentials,
+    FileUpdater,
+    Http,
+    Notifier,
+    Registry,
+    Source,
+    TagStrategy,
+)
 
 PROJECT = "image_factory"
 """pluggy's project name, and the entry-point group."""
@@ -70,6 +80,24 @@ def register_tag_strategies(register: Callable[[TagStrategy], None]) -> None:
 
     Called once at start-up; all plugins answer. Whatever it raises stops start-up with an error that
     names the plugin. Used by the built-in digest, semver, newest-build and lexical.
+    """
+
+
+@hookspec
+def register_file_updaters(register: Callable[[FileUpdater], None]) -> None:
+    """Introduce ways to find and replace image references in files by calling `register` with each.
+
+    Called once at start-up; all plugins answer. Whatever it raises stops start-up with an error that
+    names the plugin. Used by kustomize, yaml, helm.
+    """
+
+
+@hookspec
+def register_notifiers(register: Callable[[Notifier], None], settings: Settings, http: Http, clock: Clock) -> None:
+    """Introduce notifiers by calling `register` with each that is set up.
+
+    Called once at start-up; all plugins answer. Whatever it raises stops start-up with an error that
+    names the plugin. Used by slack, email.
     """
 
 

@@ -18,9 +18,19 @@ from image_factory import hookspecs
 from image_factory.errors import ConflictingClaims, ImageFactoryError, PluginError, UnknownPlugin
 from image_factory.model.settings import Settings
 from image_factory.oci.reference import Repository
-from image_factory.ports import BuildTrigger, Clock, Credentials, Http, Registry, Source, TagStrategy
+from image_factory.ports import (
+    BuildTrigger,
+    Clock,
+    Credentials,
+    FileUpdater,
+    Http,
+    Notifier,
+    Registry,
+    Source,
+    TagStrategy,
+)
 
-PortType = TypeVar("PortType", Registry, Source, BuildTrigger, TagStrategy)
+PortType = TypeVar("PortType", Registry, Source, BuildTrigger, TagStrategy, FileUpdater, Notifier)
 
 FALLBACK_REGISTRY = "oci"
 """The built-in registry that answers for every repository that no plugin claims."""
@@ -29,8 +39,17 @@ PUBLISHED: Mapping[str, frozenset[str]] = {
     "source": frozenset({"github", "gitlab"}),
     "build trigger": frozenset({"github", "gitlab"}),
     "registry": frozenset({"ghcr", "dockerhub"}),
+    "file updater": frozenset({"kustomize-set-image", "yaml-update", "helm-update-image"}),
+    "notifier": frozenset({"slack", "email"}),
 }
 """The plugins that an extra of `image-factory` installs, so that an error can name it."""
+
+EXTRAS: Mapping[str, str] = {
+    "kustomize-set-image": "kustomize",
+    "yaml-update": "yaml",
+    "helm-update-image": "helm",
+}
+"""The extra, where it is not the plugin's own word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +74,8 @@ class PluginTable:
     sources: Mapping[str, Source]
     triggers: Mapping[str, BuildTrigger]
     strategies: Mapping[str, TagStrategy]
+    updaters: Mapping[str, FileUpdater]
+    notifiers: Mapping[str, Notifier]
     origins: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """(port, name) → the plugin that registered it."""
 
@@ -88,13 +109,17 @@ class PluginTable:
         """Return the tag strategy of that name."""
         return _named("tag strategy", name, self.strategies)
 
+    def updater_named(self, name: str) -> FileUpdater:
+        """Return the file updater that `updates[].type` names."""
+        return _named("file updater", name, self.updaters)
+
 
 def _named(port: str, name: str, table: Mapping[str, PortType]) -> PortType:
     if name in table:
         return table[name]
     known = ", ".join(sorted(table)) or "none"
     if name in PUBLISHED.get(port, ()):
-        hint = f"pip install 'image-factory[{name}]'"
+        hint = f"pip install 'image-factory[{EXTRAS.get(name, name)}]'"
     else:
         hint = f"installed: {known}; a plugin may add more (image-factory plugins lists them)"
     raise UnknownPlugin(f"no {port} plugin is called {name!r}", hint=hint)
@@ -161,6 +186,8 @@ def load_plugins(
     sources: dict[str, Source] = {}
     triggers: dict[str, BuildTrigger] = {}
     strategies: dict[str, TagStrategy] = {}
+    updaters: dict[str, FileUpdater] = {}
+    notifiers: dict[str, Notifier] = {}
     for plugin_name, plugin in manager.list_name_plugin():
         if plugin is None:
             continue
@@ -169,12 +196,16 @@ def load_plugins(
         only.run("register_sources", "source", sources, Source, arguments)
         only.run("register_build_triggers", "build trigger", triggers, BuildTrigger, arguments)
         only.run("register_tag_strategies", "tag strategy", strategies, TagStrategy, {})
+        only.run("register_file_updaters", "file updater", updaters, FileUpdater, {})
+        only.run("register_notifiers", "notifier", notifiers, Notifier, arguments)
     return PluginTable(
         loaded=tuple(_with_hooks(manager, plugin) for plugin in loaded),
         registries=registries,
         sources=sources,
         triggers=triggers,
         strategies=strategies,
+        updaters=updaters,
+        notifiers=notifiers,
         origins=origins,
     )
 

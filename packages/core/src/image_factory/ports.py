@@ -14,6 +14,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
+from image_factory.model.event import Event
+from image_factory.model.mention import ImageVersion, Mention, PromotionStep, Target
 from image_factory.model.selection import Candidate, Selection
 from image_factory.oci.exchange import HttpRequest as HttpRequest  # noqa: PLC0414 - offered here
 from image_factory.oci.exchange import HttpResponse as HttpResponse  # noqa: PLC0414 - offered here
@@ -350,6 +352,66 @@ class BuildTrigger(Protocol):
 
     def rerun(self, request: BuildRequest, run_id: str) -> None:
         """Start a finished run again."""
+        ...
+
+
+# --- consumers --------------------------------------------------------------------------------------
+
+
+@runtime_checkable
+class FileUpdater(Protocol):
+    """Finds and replaces references to images in one kind of file. Pure: functions of text.
+
+    What is replaced is the reference and nothing else: comments, order, quotes, anchors, line ends,
+    document separators and indentation stay, byte for byte.
+    """
+
+    @property
+    def name(self) -> str:
+        """The word for `updates[].type`, such as `yaml-update`."""
+        ...
+
+    def matches(self, path: str) -> bool:
+        """Whether a file of this path is of its kind, such as `kustomization.yaml`; cheap, asked of whole trees."""
+        ...
+
+    def mentions(self, path: str, text: str) -> Sequence[Mention]:
+        """Return every place that names an image, in the order of the file; none of a file that it cannot read."""
+        ...
+
+    def replace(self, text: str, target: Target, version: ImageVersion) -> str:
+        """Return `text` with the target's references naming `version`; the same text where they do.
+
+        Raises:
+            UserError: the text cannot be read, a key leads nowhere or to no scalar, or the file does
+                not name the image; it says where and what to do.
+        """
+        ...
+
+    def promotion_steps(self, target: Target) -> Sequence[PromotionStep]:
+        """Return the promotion steps of Kargo's that do what `replace` does, in order."""
+        ...
+
+
+# --- notices --------------------------------------------------------------------------------------------
+
+
+@runtime_checkable
+class Notifier(Protocol):
+    """Tells people what happened."""
+
+    @property
+    def name(self) -> str:
+        """The plugin's word, such as `slack`."""
+        ...
+
+    def deliver(self, events: Sequence[Event]) -> None:
+        """Deliver `events` together, in as few messages as the medium takes.
+
+        Raises:
+            Unavailable, RateLimited: not now; the caller may try again.
+            AuthenticationRequired, RemoteRefused, RemoteNotFound, InvalidSettings: not ever, as it is set up.
+        """
         ...
 
 
