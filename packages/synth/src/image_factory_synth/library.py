@@ -10,9 +10,6 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-import shutil
-import tarfile
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -35,13 +32,26 @@ def cdk8s_library(environ: Mapping[str, str] | None = None) -> Iterator[Path]:
         RenderingFailed: the package is not installed, or not packed as known.
     """
     archives = {package: _archive(package) for package in PACKAGES}
-    name = "-".join(archive.name.removesuffix(".jsii.tgz") for archive in archives.values())
+    name = _name(archives)
     cache = _cache_folder(os.environ if environ is None else environ)
     with contextlib.ExitStack() as stack:
         kept = None if cache is None else cache / name
         if kept is None or not kept.is_dir():
             kept = _unpack(archives, kept, stack)
         yield kept / "node_modules" / "cdk8s"
+
+
+def library_name() -> str:
+    """Return which versions the library is of, such as `cdk8s@2.70.115-constructs@10.8.1`.
+
+    Raises:
+        RenderingFailed: as `cdk8s_library`.
+    """
+    return _name({package: _archive(package) for package in PACKAGES})
+
+
+def _name(archives: Mapping[str, Path]) -> str:
+    return "-".join(archive.name.removesuffix(".jsii.tgz") for archive in archives.values())
 
 
 def _archive(package: str) -> Path:
@@ -66,6 +76,8 @@ def _cache_folder(environ: Mapping[str, str]) -> Path | None:
 
 def _unpack(archives: Mapping[str, Path], target: Path | None, stack: contextlib.ExitStack) -> Path:
     """Unpack into `target`, whole or not at all; where that cannot be written, for this once."""
+    import tempfile  # not needed where it is unpacked already
+
     if target is not None:
         with contextlib.suppress(OSError):
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -83,6 +95,9 @@ def _unpack(archives: Mapping[str, Path], target: Path | None, stack: contextlib
 
 
 def _extract(archives: Mapping[str, Path], room: Path) -> None:
+    import shutil
+    import tarfile
+
     for package, archive in archives.items():
         folder = room / "node_modules" / package
         with tarfile.open(archive) as packed:

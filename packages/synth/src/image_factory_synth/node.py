@@ -1,4 +1,7 @@
-"""The Node that cdk8s runs on: the one on PATH where it is new enough, else the one in a Python wheel. I/O."""
+"""The Node that cdk8s runs on: the one in a Python wheel, else the one on PATH where it is new enough. I/O.
+
+The wheel comes first since it need not be asked for its version, which takes as long as Node takes to start.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ class NoNode(UserError):
 
 
 def find_node(environ: Mapping[str, str] | None = None) -> Path:
-    """Return the Node to run: JSII_NODE's, else PATH's where it is new enough, else the wheel's.
+    """Return the Node to run: JSII_NODE's, else the wheel's, else PATH's where it is new enough.
 
     Raises:
         NoNode: there is none; the hint names the extra that brings one.
@@ -34,19 +37,27 @@ def find_node(environ: Mapping[str, str] | None = None) -> Path:
     chosen = environ.get("JSII_NODE")
     if chosen:
         return Path(chosen)
+    packed = packed_node()
+    if packed is not None:
+        return packed
+    return node_on_path(environ)
+
+
+def node_on_path(environ: Mapping[str, str]) -> Path:
+    """Return the Node on PATH.
+
+    Raises:
+        NoNode: there is none, or it is too old; the hint names the extra that brings one.
+    """
     on_path = shutil.which("node", path=environ.get("PATH"))
-    old = None
+    old = ""
     if on_path is not None:
         major = node_major(on_path)
         if major is not None and major >= MIN_NODE:
             return Path(on_path)
-        old = f"{on_path} is {'of no known version' if major is None else f'Node {major}'}"
-    packed = packed_node()
-    if packed is not None:
-        return packed
-    found = f" ({old})" if old else ""
+        old = f" ({on_path} is {'of no known version' if major is None else f'Node {major}'})"
     raise NoNode(
-        f"cdk8s needs Node {MIN_NODE} or newer, and there is none{found}",
+        f"cdk8s needs Node {MIN_NODE} or newer, and there is none{old}",
         hint=f"pip install '{EXTRA}', which brings one, or put a newer Node on PATH",
     )
 
