@@ -8,11 +8,12 @@ import pytest
 from image_factory.errors import InvalidState, Location, NotFound
 from image_factory.usecases.outcome import Failed, Skipped
 from image_factory_synth.report import exit_code, report, unchanged
-from image_factory_synth.schedule import Traffic
+from image_factory_synth.schedule import Budget, Traffic
 from image_factory_synth.synthesize import Synthesis
 from image_factory_synth.versions import KargoVersion
 from image_factory_synth.warehouses import Note
 
+HUB = Budget(400, "plugin dockerhub")
 CLEAN = Synthesis(
     output=Path("dist/x.yaml"),
     version=KargoVersion(1, 11),
@@ -29,7 +30,7 @@ CLEAN = Synthesis(
     skipped=(),
     pinned=(),
     notes=(),
-    traffic=(Traffic("docker.io", 2, 1.94999, 400),),
+    traffic=(Traffic("docker.io", 2, 1.94999, HUB),),
 )
 
 
@@ -38,7 +39,14 @@ def test_a_clean_run_has_no_problem_and_ends_with_0() -> None:
 
     assert (found["written"], found["added"], found["problems"]) == (True, ["Warehouse/a"], [])
     assert found["registries"] == [
-        {"registry": "docker.io", "warehouses": 2, "requestsPerDay": 1.9, "budget": 400, "excess": 0.0}
+        {
+            "registry": "docker.io",
+            "warehouses": 2,
+            "requestsPerDay": 1.9,
+            "budget": 400,
+            "budgetFrom": "plugin dockerhub",
+            "excess": 0.0,
+        }
     ]
     assert (exit_code(found, strict=False), exit_code(found, strict=True)) == (0, 0)
 
@@ -51,7 +59,7 @@ def test_a_clean_run_has_no_problem_and_ends_with_0() -> None:
         (replace(CLEAN, refused=(Failed("a", NotFound("x")),)), "failed", (3, 3)),
         (replace(CLEAN, skipped=(Skipped("a", "no repoURL"),)), "skipped", (0, 3)),
         (replace(CLEAN, notes=(Note("a", "x"),)), "noted", (0, 0)),
-        (replace(CLEAN, traffic=(Traffic("docker.io", 9, 500.0, 400),)), "noted", (0, 0)),
+        (replace(CLEAN, traffic=(Traffic("docker.io", 9, 500.0, HUB),)), "noted", (0, 0)),
     ],
     ids=["failed", "unreadable", "refused", "skipped", "noted", "excess"],
 )
@@ -65,9 +73,9 @@ def test_each_problem_is_reported_and_counts_as_it_should(
 
 
 def test_an_excess_names_the_registry_and_by_how_much() -> None:
-    (problem,) = report(replace(CLEAN, traffic=(Traffic("docker.io", 9, 500.0, 400),)), written=True)["problems"]
+    (problem,) = report(replace(CLEAN, traffic=(Traffic("docker.io", 9, 500.0, HUB),)), written=True)["problems"]
 
-    assert problem["message"] == "docker.io: 500 requests a day, 100 more than its 400"
+    assert problem["message"] == "docker.io: 500 requests a day, 100 more than its 400 (so says plugin dockerhub)"
 
 
 def test_an_unchanged_run_repeats_the_problems_and_no_change() -> None:

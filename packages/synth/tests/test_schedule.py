@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from image_factory_synth.schedule import DAY, SLOTS, Check, Traffic, _offset, stagger, traffic
+from image_factory_synth.schedule import DAY, SLOTS, Budget, Check, Traffic, _offset, stagger, traffic
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -95,8 +95,8 @@ def test_traffic_counts_the_requests_of_a_day_and_what_is_beyond_the_budget() ->
     checks = [check("a"), check("b", interval=timedelta(hours=1), requests=6), check("c", registry="ghcr.io")]
     intervals = {"a": DAY, "b": timedelta(hours=1), "c": DAY * 2}
 
-    assert traffic(checks, intervals, {"docker.io": 100}) == (
-        Traffic("docker.io", 2, 145.0, 100),
+    assert traffic(checks, intervals, {"docker.io": Budget(100, "x")}) == (
+        Traffic("docker.io", 2, 145.0, Budget(100, "x")),
         Traffic("ghcr.io", 1, 0.5, None),
     )
-    assert [of.excess for of in traffic(checks, intervals, {"docker.io": 100})] == [45.0, 0.0]
+    assert [of.excess for of in traffic(checks, intervals, {"docker.io": Budget(100, "x")})] == [45.0, 0.0]

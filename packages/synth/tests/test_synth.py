@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from image_factory.errors import InvalidSettings, NotFound
+from image_factory.model.settings import Settings
 from image_factory_synth.library import RenderingFailed
 from image_factory_synth.node import NoNode, find_node
+from image_factory_synth.schedule import Budget
 from image_factory_synth.synth import synth
+from image_factory_synth.synthesize import BudgetOf
 
 try:
     find_node()
@@ -104,3 +111,43 @@ def test_an_empty_place_is_an_error_and_nothing_is_made(tmp_path: Path) -> None:
         synth(None, {}, tmp_path)
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_with_nothing_to_do_imports_little_beside_the_standard_library() -> None:
+    code = (
+        "import sys, image_factory_synth.synth;"
+        "print([name for name in ('pydantic', 'yaml', 'cdk8s', 'httpx', 'jsonschema') if name in sys.modules])"
+    )
+
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    assert shown == "[]\n"
+
+
+def test_budgets_are_asked_for_where_there_is_work_alone(folder: Path) -> None:
+    asked: list[Path] = []
+
+    def budgets(root: Path, settings: Settings) -> BudgetOf:
+        asked.append(root)
+        return lambda repository: Budget(3, f"plugin of {repository.registry}")
+
+    first = synth(folder, {}, folder, budgets=budgets)
+    again = synth(folder, {}, folder, budgets=budgets)
+
+    assert asked == [folder]
+    assert [of["budgetFrom"] for of in first.report["registries"]] == ["plugin of docker.io", "plugin of ghcr.io"]
+    assert again.report["registries"] == first.report["registries"]
+
+
+def test_base_and_external_images_are_looked_at_every_24_hours_or_less_often(folder: Path) -> None:
+    (folder / "config.yaml").write_text("kargo: {baseInterval: 5m}\n")
+
+    text = synth(folder, {}, folder).text or ""
+
+    intervals = {
+        document["metadata"]["name"]: document["spec"]["interval"]
+        for document in yaml.safe_load_all(text)
+        if document["kind"] == "Warehouse"
+    }
+    assert re.match(r"24h\d+m", intervals["redis"])
+    assert re.match(r"5m\d", intervals["web"])

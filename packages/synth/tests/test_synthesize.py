@@ -13,9 +13,10 @@ from image_factory.errors import Conflict, InvalidSettings, NotFound, UserError
 from image_factory.model.enrollment import Enrollment
 from image_factory.model.image_state import BaseState, ImageConfiguration, ImageRuntime, ImageState
 from image_factory.model.settings import KargoSettings, RegistrySettings, Settings
-from image_factory.oci.reference import Reference
+from image_factory.oci.reference import Reference, Repository
 from image_factory.state.codec import dump
 from image_factory_synth.charts import Chart
+from image_factory_synth.schedule import Budget
 from image_factory_synth.synthesize import Synthesis, synthesize
 
 IMAGES = """
@@ -32,13 +33,30 @@ IMAGES = """
 """
 
 
-def plain(charts: Sequence[Chart]) -> list[str]:
-    """Render without Node."""
-    return ["---\n".join(yaml.safe_dump(document, sort_keys=False) for document in chart.documents) for chart in charts]
+class Plain:
+    """A renderer without Node; it notes which charts it was given."""
+
+    name = "plain"
+
+    def __init__(self) -> None:
+        self.rendered: list[str] = []
+        self._texts: list[str] = []
+
+    def begin(self, charts: Sequence[Chart]) -> None:
+        self.rendered += [chart.name for chart in charts]
+        self._texts = [
+            "---\n".join(yaml.safe_dump(document, sort_keys=False) for document in chart.documents) for chart in charts
+        ]
+
+    def finish(self) -> list[str]:
+        return self._texts
 
 
-def refuse(charts: Sequence[Chart]) -> list[str]:
-    raise AssertionError(f"asked to render {[chart.name for chart in charts]}")
+class Refuse(Plain):
+    """A renderer that is not to be asked."""
+
+    def begin(self, charts: Sequence[Chart]) -> None:
+        raise AssertionError(f"asked to render {[chart.name for chart in charts]}")
 
 
 @pytest.fixture
@@ -61,7 +79,7 @@ def see(folder: Path, version: str) -> None:
 
 
 def run(folder: Path, settings: Settings | None = None, **options: Any) -> Synthesis:
-    return synthesize(folder, settings or Settings(), render=plain, **options)
+    return synthesize(folder, settings or Settings(), Plain(), **options)
 
 
 def warehouses(folder: Path) -> dict[str, dict[str, object]]:
@@ -104,19 +122,15 @@ def test_a_published_version_changes_how_the_image_is_watched(folder: Path) -> N
 def test_only_the_changed_image_is_rendered_and_the_bytes_are_those_of_a_full_run(folder: Path) -> None:
     run(folder)
     see(folder, "1.2.3")
-    rendered: list[str] = []
+    renderer = Plain()
 
-    def watch(charts: Sequence[Chart]) -> list[str]:
-        rendered.extend(chart.name for chart in charts)
-        return plain(charts)
-
-    result = synthesize(folder, Settings(), render=watch)
+    result = synthesize(folder, Settings(), renderer)
     partial = result.output.read_bytes()
     for kept in (folder / ".image-factory-cache").rglob("*"):
         if kept.is_file():
             kept.unlink()
 
-    assert rendered == ["web"]
+    assert renderer.rendered == ["web"]
     run(folder)
     assert result.output.read_bytes() == partial
 
@@ -125,7 +139,7 @@ def test_a_second_run_renders_nothing_and_leaves_the_file_untouched(folder: Path
     output = run(folder).output
     before = output.stat()
 
-    result = synthesize(folder, Settings(), render=refuse)
+    result = synthesize(folder, Settings(), Refuse())
 
     assert (result.rendered, result.added, result.changed, result.removed, result.diff()) == (0, (), (), (), "")
     assert (output.stat().st_ino, output.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
@@ -136,7 +150,7 @@ def test_a_lost_output_is_written_again_without_rendering(folder: Path) -> None:
     text = output.read_bytes()
     output.unlink()
 
-    synthesize(folder, Settings(), render=refuse)
+    synthesize(folder, Settings(), Refuse())
 
     assert output.read_bytes() == text
 
@@ -231,9 +245,9 @@ def test_no_images_yaml_is_an_error_that_names_it_and_nothing_is_made(tmp_path: 
 
 def test_an_unknown_kargo_version_is_one_error(folder: Path) -> None:
     with pytest.raises(InvalidSettings):
-        synthesize(folder, Settings(), kargo_version="1.12", render=refuse)
+        synthesize(folder, Settings(), Refuse(), kargo_version="1.12")
     with pytest.raises(InvalidSettings):
-        synthesize(folder, Settings(kargo=KargoSettings(version="1.8")), render=refuse)
+        synthesize(folder, Settings(kargo=KargoSettings(version="1.8")), Refuse())
 
 
 def test_the_namespace_and_the_folders_are_settings(folder: Path) -> None:
@@ -249,8 +263,35 @@ def test_a_registry_beyond_its_budget_is_told(folder: Path) -> None:
     result = run(folder, Settings(registries={"docker.io": RegistrySettings(requests_per_day=2)}))
 
     (hub,) = (of for of in result.traffic if of.registry == "docker.io")
-    assert (hub.warehouses, hub.budget) == (3, 2)
+    assert (hub.warehouses, hub.budget) == (3, Budget(2, "config.yaml"))
     assert 0 < hub.excess < 1
+
+
+def test_each_registry_is_asked_about_once_and_a_setting_wins(folder: Path) -> None:
+    asked: list[str] = []
+
+    def budget_of(repository: Repository) -> Budget | None:
+        asked.append(repository.registry)
+        return Budget(7, "plugin x") if repository.registry == "docker.io" else None
+
+    free = synthesize(folder, Settings(), Plain(), budget_of=budget_of)
+    (folder / "dist" / "image-factory.k8s.yaml").unlink()
+    of_settings = Settings(registries={"docker.io": RegistrySettings(requests_per_day=2)})
+    bound = synthesize(folder, of_settings, Plain(), budget_of=budget_of)
+
+    assert sorted(asked) == ["docker.io", "ghcr.io", "ghcr.io"]
+    assert {of.registry: of.budget for of in free.traffic} == {"docker.io": Budget(7, "plugin x"), "ghcr.io": None}
+    assert bound.traffic[0].budget == Budget(2, "config.yaml")
+
+
+def test_a_budget_of_nothing_is_a_budget(folder: Path) -> None:
+    result = run(folder, Settings(registries={"docker.io": RegistrySettings(requests_per_day=0)}))
+
+    assert result.traffic[0].excess == result.traffic[0].requests_per_day > 0
+
+
+def test_without_anyone_to_say_so_no_budget_is_known(folder: Path) -> None:
+    assert [of.budget for of in run(folder).traffic] == [None, None]
 
 
 def test_an_output_of_somebody_elses_making_is_replaced(folder: Path) -> None:

@@ -104,13 +104,42 @@ def test_an_unknown_kargo_version_ends_with_2_and_one_line(folder: Path, capsys:
     assert "'1.12'" in lines[0]
 
 
-def test_the_report_shows_each_registry(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def rows(shown: str) -> dict[str, list[str]]:
+    """Return the cells of the report by registry."""
+    cells = ([cell.strip() for cell in line.split("│")[1:-1]] for line in shown.splitlines())
+    return {row[0]: row[1:] for row in cells if row}
+
+
+def test_the_report_says_what_each_registry_takes_and_who_says_so(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("image_factory_dockerhub", reason="image-factory-dockerhub is not installed")
+    (folder / "config.yaml").write_text("registries: {ghcr.io: {requestsPerDay: 5}}\n")
+
+    for _ in ("worked out", "remembered"):
+        assert run(["synth", "--report"]) == 0
+
+        found = rows(capsys.readouterr().out)
+        assert found["docker.io"] == ["1", "1.0", "400", "plugin dockerhub", "0.0"]
+        assert found["ghcr.io"][2:4] == ["5", "config.yaml"]
+
+
+def test_without_its_plugin_no_budget_of_docker_hub_is_known(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "config.yaml").write_text("disabledPlugins: [dockerhub]\n")
+
     assert run(["synth", "--report"]) == 0
 
-    out = capsys.readouterr().out
-    assert "docker.io" in out
-    assert "400" in out
-    assert "none stated" in out
+    assert rows(capsys.readouterr().out)["docker.io"] == ["1", "1.0", "not known", "-", "-"]
+
+
+def test_the_report_as_json_names_budget_and_origin(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "config.yaml").write_text("registries: {docker.io: {requestsPerDay: 9}}\n")
+
+    assert run(["synth", "--json"]) == 0
+
+    (hub, other) = json.loads(capsys.readouterr().out)["registries"]
+    assert (hub["budget"], hub["budgetFrom"]) == (9, "config.yaml")
+    assert (other["budget"], other["budgetFrom"]) == (None, None)
 
 
 def test_an_empty_folder_ends_with_2_and_makes_nothing(

@@ -9,41 +9,48 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-CACHE = Path(".image-factory-cache", "synth")
+from image_factory.shell.folder import CACHE_FOLDER, own_folder
+
+CACHE = Path(CACHE_FOLDER, "synth")
 """Below the image-factory folder."""
 _FILE = "charts.json"
-_FORMAT = 1
+_FORMAT = 2
 
 
-def load_rendered(root: Path) -> dict[str, str]:
-    """Return the kept texts by their charts' digest; none where nothing was kept."""
+def is_anything_kept(root: Path) -> bool:
+    """Whether an earlier run kept texts, be they of use or not."""
+    return (root / CACHE / _FILE).exists()
+
+
+def load_rendered(root: Path, renderer: str) -> dict[str, str]:
+    """Return the texts that this renderer made, by their charts' digest; none where nothing was kept."""
     try:
         kept = json.loads((root / CACHE / _FILE).read_bytes())
-        if kept["format"] == _FORMAT:
+        if (kept["format"], kept["renderer"]) == (_FORMAT, renderer):
             return {str(digest): str(text) for digest, text in kept["charts"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
     return {}
 
 
-def save_rendered(root: Path, charts: Mapping[str, str]) -> None:
+def save_rendered(root: Path, renderer: str, charts: Mapping[str, str]) -> None:
     """Keep these texts and no others. Where the folder cannot be written to, nothing is kept."""
     folder = root / CACHE
     with contextlib.suppress(OSError):
+        own_folder(root)
         folder.mkdir(parents=True, exist_ok=True)
-        ignore = root / CACHE.parts[0] / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n")
-        text = json.dumps({"format": _FORMAT, "charts": charts}, ensure_ascii=False, separators=(",", ":"))
+        record = {"format": _FORMAT, "renderer": renderer, "charts": charts}
+        text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
         replace_file(folder / _FILE, text)
 
 
 def replace_file(path: Path, text: str) -> None:
     """Write a file so that at every instant it is whole, old or new."""
+    import tempfile  # and random with it: not needed where Node is started early
+
     path.parent.mkdir(parents=True, exist_ok=True)
     mode = path.stat().st_mode & 0o777 if path.exists() else None
     descriptor, name = tempfile.mkstemp(".tmp", f".{path.name}.", path.parent)

@@ -34,7 +34,8 @@ def report(synthesis: Synthesis, *, written: bool) -> Report:
                 "registry": of.registry,
                 "warehouses": of.warehouses,
                 "requestsPerDay": round(of.requests_per_day, 1),
-                "budget": of.budget,
+                "budget": of.budget and of.budget.per_day,
+                "budgetFrom": of.budget and of.budget.origin,
                 "excess": round(of.excess, 1),
             }
             for of in synthesis.traffic
@@ -65,11 +66,12 @@ def _problems(synthesis: Synthesis) -> Iterator[dict[str, Any]]:
     for note in synthesis.notes:
         yield _problem(NOTED, note.item, f"{note.item}: {note.message}")
     for of in synthesis.traffic:
-        if of.excess:
+        if of.excess and of.budget is not None:
             yield _problem(
                 NOTED,
                 None,
-                f"{of.registry}: {of.requests_per_day:.0f} requests a day, {of.excess:.0f} more than its {of.budget}",
+                f"{of.registry}: {of.requests_per_day:.0f} requests a day, {of.excess:.0f} more than its"
+                f" {of.budget.per_day} (so says {of.budget.origin})",
                 hint=f"watch through a mirror, or log in and raise registries.{of.registry}.requestsPerDay",
             )
 

@@ -21,11 +21,6 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 
 PUBLIC_FLOORS: Mapping[str, timedelta] = {"docker.io": timedelta(hours=1)}
 """How often a managed image is looked for at most, on registries that limit everyone's requests."""
-PUBLIC_BUDGETS: Mapping[str, int] = {"docker.io": 400}
-"""Requests a day that a registry takes from one address without an account, where it says so.
-
-Docker Hub: 100 in 6 hours (docs.docker.com/docker-hub/usage/, 2026-08).
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,19 +37,31 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Budget:
+    """Requests that a registry takes from us in a day, and who says so.
+
+    Kargo asks with GETs, so that a registry's free HEADs free us of nothing.
+    """
+
+    per_day: int
+    origin: str
+    """A plugin or a setting, as people know it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Traffic:
     """What all Warehouses together ask of one registry."""
 
     registry: str
     warehouses: int
     requests_per_day: float
-    budget: int | None
-    """Requests a day; None where the registry states none."""
+    budget: Budget | None
+    """None where nobody states one."""
 
     @property
     def excess(self) -> float:
         """Requests a day beyond the budget; 0 within it."""
-        return 0.0 if self.budget is None else max(0.0, self.requests_per_day - self.budget)
+        return 0.0 if self.budget is None else max(0.0, self.requests_per_day - self.budget.per_day)
 
 
 def stagger(checks: Iterable[Check]) -> dict[str, timedelta]:
@@ -81,7 +88,7 @@ def _offset(name: str, attempt: int, spread: timedelta) -> timedelta:
 
 
 def traffic(
-    checks: Iterable[Check], intervals: Mapping[str, timedelta], budgets: Mapping[str, int]
+    checks: Iterable[Check], intervals: Mapping[str, timedelta], budgets: Mapping[str, Budget]
 ) -> tuple[Traffic, ...]:
     """Return what each registry is asked in a day, sorted by registry."""
     counts: dict[str, int] = {}

@@ -7,12 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from image_factory.shell.folder import is_folder
+from image_factory.shell.run_memory import Question, ask, look, recall, remember
 from image_factory_synth.report import Report, report, unchanged
-from image_factory_synth.unchanged import Question, ask, look, recall, remember
+
+if TYPE_CHECKING:
+    from image_factory.model.settings import Settings
+    from image_factory_synth.kargo import Cdk8s
+    from image_factory_synth.synthesize import BudgetOf
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,24 +40,33 @@ def synth(
     *,
     kargo_version: str | None = None,
     dry_run: bool = False,
+    budgets: Callable[[Path, Settings], BudgetOf] | None = None,
 ) -> Run:
     """Write the Kargo resources of an image-factory folder.
 
     Args:
         folder: where it is; None leaves it to the environment and to `cwd`.
         kargo_version: such as `1.11`; the settings' where it is None.
+        budgets: what tells the budgets of registries, for the folder and its settings; called where there is
+            work to do.
 
     Raises:
         UserError: as `image_factory_synth.synthesize.synthesize`, `find_root` and `load_settings`.
         RenderingFailed: cdk8s cannot run.
     """
-    question = ask(folder, environ, cwd, [f"kargo={kargo_version}"])
+    question = ask("synth", folder, environ, cwd, [f"kargo={kargo_version}"], [str(Path(__file__).parent)])
     last = recall(question)
     if last is not None:
         return Run(unchanged(last))
 
-    with _without_collection():
-        return _synth(folder, environ, cwd, kargo_version, dry_run=dry_run, question=question)
+    from image_factory_synth.kargo import Cdk8s
+    from image_factory_synth.rendered import is_anything_kept
+
+    with _without_collection(), Cdk8s() as cdk8s:
+        if is_folder(question.root) and not is_anything_kept(question.root):
+            # There will be work for it: it starts while settings and state are read here.
+            cdk8s.prepare()
+        return _synth(folder, environ, cwd, kargo_version, budgets, cdk8s, dry_run=dry_run, question=question)
 
 
 @contextlib.contextmanager
@@ -70,6 +86,8 @@ def _synth(
     environ: Mapping[str, str],
     cwd: Path,
     kargo_version: str | None,
+    budgets: Callable[[Path, Settings], BudgetOf] | None,
+    cdk8s: Cdk8s,
     *,
     dry_run: bool,
     question: Question,
@@ -82,8 +100,9 @@ def _synth(
     settings = load_settings(root, environ, {"kargo.version": kargo_version}, cwd=cwd)
     state = root / settings.state_dir
     before = look([root / SETTINGS_FILE, root / settings.images_file], [state / IMAGES, state / BASE_IMAGES])
-    synthesis = synthesize(root, settings, dry_run=dry_run)
+    budget_of = None if budgets is None else budgets(root, settings)
+    synthesis = synthesize(root, settings, cdk8s, dry_run=dry_run, budget_of=budget_of)
     found = report(synthesis, written=not dry_run)
     if not dry_run or synthesis.old == synthesis.new:
-        remember(question, before, synthesis.output, found)
+        remember(question, [before], found, synthesis.output)
     return Run(found, synthesis.diff(), synthesis.new)

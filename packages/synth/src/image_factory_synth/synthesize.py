@@ -6,24 +6,43 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from image_factory.errors import ImageFactoryError, InvalidEnrollment, NotFound
 from image_factory.model.settings import Settings
+from image_factory.oci.reference import Repository
 from image_factory.shell.store import Store
 from image_factory.state.images_yaml import ImagesFile, read_images
 from image_factory.state.layout import OUTPUT_FILE
 from image_factory.usecases.outcome import Failed, Skipped
 from image_factory_synth.charts import Chart, plan_charts
 from image_factory_synth.data import merge
-from image_factory_synth.kargo import Cdk8s
 from image_factory_synth.rendered import load_rendered, replace_file, save_rendered
-from image_factory_synth.schedule import PUBLIC_BUDGETS, Traffic, traffic
+from image_factory_synth.schedule import Budget, Traffic, traffic
 from image_factory_synth.versions import KargoVersion
 from image_factory_synth.warehouses import Note
 
 HEADER = "# Written by image-factory synth from images.yaml and state/. The next run undoes what is changed here.\n"
-Render = Callable[[Sequence[Chart]], list[str]]
+BudgetOf = Callable[[Repository], Budget | None]
+"""Who knows what a repository's registry takes from us in a day; None where nobody does."""
 _BREAK = "---\n"
+
+
+class Renderer(Protocol):
+    """What makes YAML of charts (`image_factory_synth.kargo.Cdk8s`)."""
+
+    @property
+    def name(self) -> str:
+        """What the texts depend on beside the charts: renderers of one name write alike."""
+        ...
+
+    def begin(self, charts: Sequence[Chart]) -> None:
+        """Start to work on these charts."""
+        ...
+
+    def finish(self) -> list[str]:
+        """Return the text of each of them."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,48 +85,43 @@ class Synthesis:
 def synthesize(
     root: Path,
     settings: Settings,
+    renderer: Renderer,
     *,
     kargo_version: str | None = None,
     dry_run: bool = False,
-    render: Render | None = None,
-    budgets: Mapping[str, int] | None = None,
+    budget_of: BudgetOf | None = None,
 ) -> Synthesis:
     """Write the Kargo resources of the image-factory folder `root`, and return what changed.
 
     Args:
         kargo_version: such as `1.11`; the settings' where it is None.
-        dry_run: whether to write nothing.
-        render: turns charts into YAML; cdk8s where it is None, started only if there is work for it.
-        budgets: requests a day by registry, before the settings' own.
+        dry_run: write nothing.
+        budget_of: asked once for each registry whose budget no setting gives, while charts are rendered.
 
     Raises:
+        InvalidSettings: the Kargo version is none that resources can be written for.
         NotFound: there is no images.yaml.
-        InvalidEnrollment: it is no YAML at all.
-        InvalidSettings: the Kargo version is not known.
-        Conflict: two entries have one name.
-        NoNode, RenderingFailed: cdk8s cannot run.
+        InvalidEnrollment: nothing of images.yaml can be read.
+        Conflict: two images, or two resources, have one name.
+        RenderingFailed: cdk8s cannot run.
     """
     version = KargoVersion.parse(kargo_version or settings.kargo.version)
     enrolled = _read_images(root / settings.images_file)
-    kept = load_rendered(root)
-    with Cdk8s() as cdk8s:
-        if render is None and not kept:
-            # There will be work for it, and it takes as long to start as reading the state takes.
-            cdk8s.start()
-        store = Store(root, settings)
-        images, bases = store.images(), store.bases()
-        inventory = merge(
-            (entry.enrollment for entry in enrolled.enrollments), images.records.values(), bases.records.values()
-        )
-        plan = plan_charts(inventory, settings.kargo, version)
-        new, rendered = _render(root, plan.charts, kept, render or cdk8s.render, keep=not dry_run)
+    store = Store(root, settings)
+    images, bases = store.images(), store.bases()
+    inventory = merge(
+        (entry.enrollment for entry in enrolled.enrollments), images.records.values(), bases.records.values()
+    )
+    plan = plan_charts(inventory, settings.kargo, version)
+    planned = plan.planned
+    rendering = _Rendering(root, renderer, plan.charts)
+    budgets = _budgets(planned.repositories, settings, budget_of)
+    new = rendering.finish(keep=not dry_run)
     output = root / settings.dist_dir / OUTPUT_FILE
     old = _read(output)
     if new != old and not dry_run:
         replace_file(output, new)
     before, after = _resources(old or ""), _resources(new)
-    planned = plan.planned
-    limits = {**PUBLIC_BUDGETS, **(budgets or {}), **_budgets(settings)}
     return Synthesis(
         output=output,
         version=version,
@@ -117,14 +131,14 @@ def synthesize(
         changed=tuple(sorted(key for key in after.keys() & before.keys() if after[key] != before[key])),
         removed=tuple(sorted(before.keys() - after.keys())),
         resources=len(after),
-        rendered=rendered,
+        rendered=rendering.count,
         failures=enrolled.problems,
         refused=tuple(found for found in planned.outcomes if isinstance(found, Failed)),
         broken={**images.broken, **bases.broken},
         skipped=tuple(found for found in planned.outcomes if isinstance(found, Skipped)),
         pinned=planned.pinned,
         notes=planned.notes,
-        traffic=traffic(planned.checks, planned.intervals, limits),
+        traffic=traffic(planned.checks, planned.intervals, budgets),
     )
 
 
@@ -148,22 +162,50 @@ def _read(path: Path) -> str | None:
         raise InvalidEnrollment(f"cannot read {path}: {error}", hint="make it a readable UTF-8 file") from error
 
 
-def _budgets(settings: Settings) -> dict[str, int]:
-    return {host: of.requests_per_day for host, of in settings.registries.items() if of.requests_per_day is not None}
+def _budgets(
+    repositories: Mapping[str, Repository], settings: Settings, budget_of: BudgetOf | None
+) -> dict[str, Budget]:
+    """Return what is known of registries' budgets: a setting's word, else that of who is asked."""
+    known: dict[str, Budget] = {}
+    for registry, repository in repositories.items():
+        setting = settings.registries.get(registry)
+        if setting is not None and setting.requests_per_day is not None:
+            known[registry] = Budget(setting.requests_per_day, "config.yaml")
+        elif budget_of is not None:
+            budget = budget_of(repository)
+            if budget is not None:
+                known[registry] = budget
+    return known
 
 
-def _render(
-    root: Path, charts: Sequence[Chart], kept: dict[str, str], render: Render, *, keep: bool
-) -> tuple[str, int]:
-    """Return the whole text, and how many charts were not among those kept."""
-    digests = [chart.digest for chart in charts]
-    missing = [(chart, digest) for chart, digest in zip(charts, digests, strict=True) if digest not in kept]
-    if missing:
-        texts = render([chart for chart, _ in missing])
-        kept.update(zip((digest for _, digest in missing), texts, strict=True))
-    if keep and (missing or len(kept) > len(set(digests))):
-        save_rendered(root, {digest: kept[digest] for digest in digests})
-    return HEADER + _BREAK.join(kept[digest] for digest in digests), len(missing)
+class _Rendering:
+    """The texts of charts: those of an earlier run, and those that are made while something else is done."""
+
+    def __init__(self, root: Path, renderer: Renderer, charts: Sequence[Chart]) -> None:
+        self._root = root
+        self._renderer = renderer
+        self._kept = load_rendered(root, renderer.name)
+        self._digests = [chart.digest for chart in charts]
+        missing = {
+            digest: chart for chart, digest in zip(charts, self._digests, strict=True) if digest not in self._kept
+        }
+        self._missing = tuple(missing)
+        if missing:
+            renderer.begin(tuple(missing.values()))
+
+    @property
+    def count(self) -> int:
+        """Charts that were not among those kept."""
+        return len(self._missing)
+
+    def finish(self, *, keep: bool) -> str:
+        """Return the whole output, and with `keep` remember its parts for the next run."""
+        kept = self._kept
+        if self._missing:
+            kept.update(zip(self._missing, self._renderer.finish(), strict=True))
+        if keep and (self._missing or len(kept) > len(set(self._digests))):
+            save_rendered(self._root, self._renderer.name, {digest: kept[digest] for digest in self._digests})
+        return HEADER + _BREAK.join(kept[digest] for digest in self._digests)
 
 
 def _resources(text: str) -> dict[str, str]:

@@ -57,6 +57,8 @@ class Planned:
     """By image name, in the order of the inventory."""
     checks: tuple[Check, ...]
     intervals: Mapping[str, timedelta]
+    repositories: Mapping[str, Repository]
+    """One of each registry that is looked at, so that its plugin can be asked about it."""
     outcomes: tuple[Failed | Skipped, ...]
     """Images that should have a Warehouse and have none, and why."""
     pinned: tuple[str, ...]
@@ -70,6 +72,7 @@ class _Watch:
 
     role: Role
     subscription: ImageSubscription
+    repository: Repository
     check: Check
 
 
@@ -96,14 +99,16 @@ def plan_warehouses(inventory: Inventory, settings: KargoSettings, version: Karg
     intervals = stagger(watch.check for watch in watches)
     written: list[tuple[str, Document]] = []
     done: list[Check] = []
+    repositories: dict[str, Repository] = {}
     for watch in watches:
         name = watch.check.name
         try:
             written.append((name, _warehouse(watch, intervals[name], settings).document(version)))
             done.append(watch.check)
+            repositories.setdefault(watch.check.registry, watch.repository)
         except UserError as error:
             outcomes.append(Failed(name, _named(name, error)))
-    return Planned(tuple(written), tuple(done), intervals, tuple(outcomes), pinned, tuple(notes))
+    return Planned(tuple(written), tuple(done), intervals, repositories, tuple(outcomes), pinned, tuple(notes))
 
 
 def _missing(image: ManagedImage | WatchedImage) -> Skipped | None:
@@ -123,13 +128,13 @@ def _named(name: str, error: UserError) -> UserError:
 
 def _watch(image: ManagedImage | WatchedImage, settings: KargoSettings, notes: list[Note]) -> _Watch:
     try:
-        registry = Repository.parse(image.repo_url or "").registry
+        repository = Repository.parse(image.repo_url or "")
     except InvalidReference as error:
         raise RefusedByKargo(error.message, field="repoURL", hint=error.hint) from error
     if isinstance(image, ManagedImage):
         role = Role.MANAGED
         subscription = _managed_subscription(image)
-        interval = max(settings.managed_interval, PUBLIC_FLOORS.get(registry, timedelta()))
+        interval = max(settings.managed_interval, PUBLIC_FLOORS.get(repository.registry, timedelta()))
     else:
         role = image.role
         subscription = _watched_subscription(image, notes)
@@ -137,9 +142,13 @@ def _watch(image: ManagedImage | WatchedImage, settings: KargoSettings, notes: l
     # One GET of the manifest; strategies that compare tags list them first, and get each that they keep.
     requests = 1 if subscription.image_selection_strategy is SelectionStrategy.DIGEST else 1 + SEVERAL
     check = Check(
-        name=image.name, registry=registry, interval=interval, requests=requests, known_since=image.known_since
+        name=image.name,
+        registry=repository.registry,
+        interval=interval,
+        requests=requests,
+        known_since=image.known_since,
     )
-    return _Watch(role, subscription, check)
+    return _Watch(role, subscription, repository, check)
 
 
 def _managed_subscription(image: ManagedImage) -> ImageSubscription:

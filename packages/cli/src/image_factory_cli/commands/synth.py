@@ -52,7 +52,7 @@ def command(
     From images.yaml and state/: a Namespace, a Project with its ProjectConfig, and a Warehouse for each
     image that can be watched. Only what changed is rendered again.
     """
-    run = _synth()(directory, os.environ, Path.cwd(), kargo_version=kargo_version, dry_run=dry_run)
+    run = _synth()(directory, os.environ, Path.cwd(), kargo_version=kargo_version, dry_run=dry_run, budgets=_budgets)
     found = run.report
     if as_json:
         sys.stdout.write(json.dumps({**found, "diff": run.diff} if with_diff else found, indent=2) + "\n")
@@ -87,6 +87,21 @@ def _synth() -> Callable[..., Any]:
     return synth
 
 
+def _budgets(root: Path, settings: Any) -> Callable[[Any], Any]:
+    """Return what asks the plugins for registries' budgets: they are loaded at the first question."""
+    from image_factory_cli.folder import workbench
+    from image_factory_synth.schedule import Budget
+
+    bench = workbench(root, settings)
+
+    def budget_of(repository: Any) -> Budget | None:
+        registry = bench.plugins.registry_for(repository)
+        profile = registry.rate_profile(repository)
+        return None if profile is None else Budget(profile.per_day, f"plugin {registry.name}")
+
+    return budget_of
+
+
 def _lines(found: Mapping[str, Any], *, dry_run: bool) -> Iterator[str]:
     """Yield the summary: what became of the file, then what was added, changed and removed."""
     output = os.path.relpath(found["output"])
@@ -113,12 +128,19 @@ def _write_traffic(found: Mapping[str, Any]) -> None:
     from rich.table import Table
 
     table = Table("registry", title="requests a day", title_justify="left")
-    for heading in ("Warehouses", "requests", "budget", "excess"):
+    for heading in ("Warehouses", "requests", "budget"):
         table.add_column(heading, justify="right")
+    table.add_column("says")
+    table.add_column("excess", justify="right")
     for of in found["registries"]:
-        budget = "none stated" if of["budget"] is None else str(of["budget"])
+        is_known = of["budget"] is not None
         table.add_row(
-            of["registry"], str(of["warehouses"]), f"{of['requestsPerDay']:.1f}", budget, f"{of['excess']:.1f}"
+            of["registry"],
+            str(of["warehouses"]),
+            f"{of['requestsPerDay']:.1f}",
+            str(of["budget"]) if is_known else "not known",
+            of["budgetFrom"] or "-",
+            f"{of['excess']:.1f}" if is_known else "-",
         )
     Console(file=sys.stdout).print(table)
 
