@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -290,19 +289,6 @@ def test_an_unknown_update_type_names_the_installed_ones() -> None:
 
 
 # --- size --------------------------------------------------------------------------------------------------
-
-
-def test_ten_times_the_entries_take_about_ten_times_as_long() -> None:
-    def seconds(count: int) -> float:
-        text = "".join(WEB.replace("web", f"web-{number}") for number in range(count))
-        began = time.process_time()
-        assert len(read(text).enrollments) == count
-        return time.process_time() - began
-
-    seconds(100)
-    small = min(seconds(200) for _ in range(3))
-
-    assert seconds(2_000) < 30 * small
 
 
 def test_a_billion_laughs_end_at_once() -> None:

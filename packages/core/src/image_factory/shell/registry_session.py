@@ -121,13 +121,14 @@ class RegistrySession:
         self._check_pause(account, what)
         request = build(host.endpoint, path)
         scope = pull_scope(host.endpoint.prefix + path)
-        response = self._send(request, self._authorization(host, account, scope, repository))
+        sent = self._authorization(host, account, scope, repository)
+        response = self._send(request, sent)
         if response.status == 401:
             challenge = choose_challenge(response.headers.get("www-authenticate", ""))
             if challenge is not None:
                 # Whether it is the first challenge or the end of what was good until now: once more.
                 host.challenge = challenge
-                account = self._forget(host, account, scope, repository)
+                account = self._forget(host, account, scope, repository, sent)
                 response = self._send(request, self._authorization(host, account, scope, repository))
         self._note(account, response)
         check_status(response, what, self._clock.now())
@@ -240,10 +241,15 @@ class RegistrySession:
         check_status(response, f"{repository}, asking {host_of(realm)} for a token {kind}", self._clock.now())
         return read_token(response, self._clock.now())
 
-    def _forget(self, host: _Host, account: Account, scope: str, repository: Repository) -> Account:
-        """Drop what a registry no longer takes, and return the account to ask with now."""
+    def _forget(
+        self, host: _Host, account: Account, scope: str, repository: Repository, sent: str | None
+    ) -> Account:
+        """Drop what was sent and is no longer taken, and return the account to ask with now."""
         with host.lock:
-            self._tokens.pop((account, scope), None)
+            token = self._tokens.get((account, scope))
+            # Another thread may have a new token by now, which was not what was refused.
+            if token is not None and sent == f"Bearer {token.value}":
+                del self._tokens[account, scope]
             if account[1] is not None:
                 # A helper's answer may have expired: those of clouds live for hours.
                 self._credentials = {key: value for key, value in self._credentials.items() if value != account[1]}
