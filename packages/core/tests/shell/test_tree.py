@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -166,13 +167,14 @@ def test_a_pipe_is_said_and_not_opened(tmp_path: Path) -> None:
     assert found.problem == "not a regular file"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may list every folder")
-def test_a_folder_that_cannot_be_listed_is_said_and_the_others_are_walked(tmp_path: Path) -> None:
-    _write(tmp_path, "a/Dockerfile", "b/Dockerfile")
-    (tmp_path / "a").chmod(0)
+def test_a_folder_that_cannot_be_listed_is_said_and_the_others_are_walked(
+    open_folder: Path, without_privileges: Any
+) -> None:
+    _write(open_folder, "a/Dockerfile", "b/Dockerfile")
+    (open_folder / "a").chmod(0)
 
-    found = list(find_dockerfiles(str(tmp_path)))
-    (tmp_path / "a").chmod(0o700)
+    with without_privileges():
+        found = list(find_dockerfiles(str(open_folder)))
 
     assert [one.name for one in found] == ["a", "b/Dockerfile"]
     assert found[0].problem is not None

@@ -293,7 +293,8 @@ class SourceContract:
 
     def test_an_open_change_request_of_the_same_branch_is_used_again(self, world: SourceWorld) -> None:
         if not world.has_change_requests:
-            pytest.skip("this provider has no change requests")
+            assert_refused(world)
+            return
         assert world.read_branch is not None
         first = world.source.open_change_request(world.repository, proposal())
 
@@ -320,13 +321,21 @@ class SourceContract:
 
     def test_a_change_request_to_a_missing_branch_is_not_found_and_leaves_no_branch(self, world: SourceWorld) -> None:
         if not world.has_change_requests:
-            pytest.skip("this provider has no change requests")
+            assert_refused(world)
+            return
         bad = ChangeProposal("image-factory/x", "no-such-base", "Title", "", "Message", (FileEdit("a", b"x"),))
 
         with pytest.raises(RemoteNotFound):
             world.source.open_change_request(world.repository, bad)
 
         assert "refs/heads/image-factory/x" not in world.source.references(world.repository)
+
+
+def assert_refused(world: SourceWorld) -> None:
+    """Hold that a provider without change requests says so, with what to do instead."""
+    with pytest.raises(ImageFactoryError) as caught:
+        world.source.open_change_request(world.repository, proposal())
+    assert caught.value.hint
 
 
 def proposal(content: bytes = b"FROM node:24\n") -> ChangeProposal:
