@@ -15,6 +15,7 @@ from image_factory.usecases.analysis_memory import Origin, ask_analysis, local_r
 from image_factory.usecases.outcome import Outcome, Skipped, exit_code
 from image_factory_cli.folder import folder_options
 from image_factory_cli.logs import LogFormat
+from image_factory_cli.notices import notify_option, tell
 from image_factory_cli.render import outcome_to_json, report_problems, show_diff, show_outcomes, write_json
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Print what would change as a diff, and write nothing.")
 @click.option("--commit/--no-commit", default=True, show_default=True, help="Commit what is written, in one commit.")
 @click.option("--push", is_flag=True, help="Push the commit, with rebase and retry.")
+@notify_option
 @click.option("--json", "as_json", is_flag=True, help="Write the outcomes as JSON.")
 @click.option("-v", "--verbose", is_flag=True, help="List unchanged images too.")
 @folder_options
@@ -120,6 +122,7 @@ def _run(
     jobs: int,
     dry_run: bool,
     commit: bool,
+    notify: bool,
 ) -> int:
     from image_factory.usecases.analyze import analyze
     from image_factory.usecases.commit import changed_names, write_and_commit
@@ -140,7 +143,10 @@ def _run(
     )
     if question is not None:
         analysis.keep(question)
-    return _finish(analysis.outcomes, analysis.changes, analysis.problems, committed, show)
+    code = _finish(analysis.outcomes, analysis.changes, analysis.problems, committed, show)
+    if notify:
+        tell(bench, analysis.events)
+    return code
 
 
 def _finish(

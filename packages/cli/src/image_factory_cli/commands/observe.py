@@ -12,6 +12,7 @@ from image_factory.errors import UserError
 from image_factory.usecases.outcome import exit_code
 from image_factory_cli.folder import folder_options
 from image_factory_cli.logs import LogFormat
+from image_factory_cli.notices import notify_option, tell
 from image_factory_cli.render import outcome_to_json, report_problems, show_diff, show_outcomes, write_json
 
 
@@ -22,6 +23,7 @@ from image_factory_cli.render import outcome_to_json, report_problems, show_diff
 @click.option("--dry-run", is_flag=True, help="Ask, print what would change as a diff, and write nothing.")
 @click.option("--commit/--no-commit", default=True, show_default=True, help="Commit what is written, in one commit.")
 @click.option("--push", is_flag=True, help="Push the commit, with rebase and retry.")
+@notify_option
 @click.option("--json", "as_json", is_flag=True, help="Write the outcomes as JSON.")
 @click.option("-v", "--verbose", is_flag=True, help="List unchanged images too.")
 @folder_options
@@ -32,6 +34,7 @@ def command(
     dry_run: bool,
     commit: bool,
     push: bool,
+    notify: bool,
     as_json: bool,
     verbose: bool,
     directory: Path | None,
@@ -76,4 +79,6 @@ def command(
         if committed and committed.commit:
             click.echo(f"committed {committed.commit[:12]}{' and pushed' if committed.pushed else ''}")
     report_problems(seen.problems, op="observe", is_quiet=is_quiet)
+    if notify and not dry_run:
+        tell(bench, seen.events)
     return exit_code(seen.outcomes) or (3 if seen.problems else 0)

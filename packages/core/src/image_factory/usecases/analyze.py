@@ -14,8 +14,10 @@ from datetime import datetime
 
 from image_factory.decide.discovery import Discovery, decide_discovery, tag_pattern, watched_references
 from image_factory.decide.naming import assign_names
+from image_factory.decide.notices import decide_analysis_event
 from image_factory.errors import Conflict, ImageFactoryError, InvalidDockerfile, NotFound, RemoteError, UserError
 from image_factory.model.enrollment import Enrollment, Kind, Source
+from image_factory.model.event import Event
 from image_factory.model.image_state import (
     BaseConfiguration,
     BaseState,
@@ -48,6 +50,8 @@ class Analysis:
     """What is wrong with images.yaml or with state files, beside the images' outcomes."""
     keep: Callable[[Question], None] = lambda _: None
     """To be called when the changes are written: keeps what this was made from, for a quick next run."""
+    events: tuple[Event, ...] = ()
+    """What people may want to be told: analyses that fail, and did not, or not like this, before."""
 
 
 def analyze(bench: Workbench, handover: Handover | None = None, *, jobs: int = 1) -> Analysis:
@@ -80,6 +84,7 @@ def analyze(bench: Workbench, handover: Handover | None = None, *, jobs: int = 1
     publishers = {one.image: name for name, one in enrollments.items() if one.kind is Kind.MANAGED}
 
     outcomes: list[Outcome] = []
+    events: list[Event] = []
     images: dict[str, ImageState] = {}
     found: dict[str, BaseConfiguration] = {}
     for name, enrollment in sorted(selected.items()):
@@ -95,6 +100,8 @@ def analyze(bench: Workbench, handover: Handover | None = None, *, jobs: int = 1
             found[base.name] = _joined(found.get(base.name), base)
         outcomes.append(_outcome(old, state) if error is None else Failed(name, error))
         _report(name, state, discovery, error)
+        event = decide_analysis_event(old, state, at=now, hint=error.hint if error else "")
+        events += [] if event is None else [event]
 
     merged = [
         merge_base(bases.get(name), _with_known_spellings(bases.get(name), configuration), at=now)
@@ -105,7 +112,7 @@ def analyze(bench: Workbench, handover: Handover | None = None, *, jobs: int = 1
     changes = (*changes, *_archived(bench, orphans, now))
     problems = (*file.problems, *loaded_images.problems, *loaded_bases.problems)
     if handover is not None or problems or any(isinstance(outcome, Failed) for outcome in outcomes):
-        return Analysis(tuple(outcomes), changes, problems)
+        return Analysis(tuple(outcomes), changes, problems, events=tuple(events))
 
     folders = [bench.root / bench.settings.state_dir / folder for folder in (IMAGES, BASE_IMAGES)]
 

@@ -16,8 +16,10 @@ from threading import Lock
 
 from image_factory.decide.absorption import absorbed_digest, built_in
 from image_factory.decide.eligibility import decide_eligibility
+from image_factory.decide.notices import decide_base_event
 from image_factory.errors import ImageFactoryError, InvalidReference, NotFound, PluginError, RemoteNotFound
 from image_factory.model.enrollment import DelayMode, Enrollment, Kind, SelectionStrategy
+from image_factory.model.event import Event
 from image_factory.model.image_state import BaseState, ImageState
 from image_factory.model.selection import Candidate
 from image_factory.oci.reference import Digest, Repository, Tag
@@ -41,6 +43,8 @@ class Observation:
     outcomes: tuple[Outcome, ...]
     changes: tuple[FileChange, ...]
     problems: tuple[ImageFactoryError, ...] = ()
+    events: tuple[Event, ...] = ()
+    """What people may want to be told: bases that moved, tags that have vanished since the last run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,7 @@ def observe(bench: Workbench, names: Iterable[str] = (), *, jobs: int = 8) -> Ob
     outcomes: list[Outcome] = []
     new_bases: list[BaseState] = []
     new_images: list[ImageState] = []
+    events: list[Event] = []
     now = bench.clock.now()
     for name in sorted(chosen):
         answer = answers.get(name)
@@ -93,12 +98,13 @@ def observe(bench: Workbench, names: Iterable[str] = (), *, jobs: int = 8) -> Ob
             base, outcome = _recorded_base(watched_bases[name], answer, images.records, now)
             new_bases.append(base)
             outcomes.append(outcome)
+            events += _events(watched_bases[name], base, images.records, now)
         else:
             image, outcome = _recorded_image(watched_images[name], answer, now)
             new_images.append(image)
             outcomes.append(outcome)
     changes = bench.store.plan(new_images, new_bases)
-    return Observation(tuple(outcomes), changes, (*images.problems, *bases.problems))
+    return Observation(tuple(outcomes), changes, (*images.problems, *bases.problems), tuple(events))
 
 
 def record_observed(bench: Workbench, name: str, digest: str) -> Observation:
@@ -114,8 +120,11 @@ def record_observed(bench: Workbench, name: str, digest: str) -> Observation:
     if base is None:
         raise NotFound(f"no base image is called {name!r}", hint="image-factory status lists them")
     sighting = Sighting(base.configuration.tag or "", digest)
-    changed, outcome = _recorded_base(base, sighting, images.records, bench.clock.now(), source="handover")
-    return Observation((outcome,), bench.store.plan((), [changed]), (*images.problems, *bases.problems))
+    now = bench.clock.now()
+    changed, outcome = _recorded_base(base, sighting, images.records, now, source="handover")
+    changes = bench.store.plan((), [changed])
+    events = _events(base, changed, images.records, now)
+    return Observation((outcome,), changes, (*images.problems, *bases.problems), tuple(events))
 
 
 def _ask_all(bench: Workbench, questions: Mapping[str, Callable[[], Answer]], jobs: int) -> dict[str, Answer]:
@@ -292,6 +301,13 @@ def _recorded_base(
         return changed, Done(base.name, (f"first seen at {short_digest(answer.digest)}",))
     before = short_digest(base.runtime.current_digest)
     return changed, Done(base.name, (f"moved from {before} to {short_digest(answer.digest)}",))
+
+
+def _events(old: BaseState, new: BaseState, images: Mapping[str, ImageState], now: datetime) -> list[Event]:
+    event = decide_base_event(
+        old, new, [image.name for image in images.values() if old.name in built_in(image)], at=now
+    )
+    return [] if event is None else [event]
 
 
 def _with_eligibility(base: BaseState, dependents: Iterable[ImageState], now: datetime) -> BaseState:
