@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "status": "Show what is known of every image.",
     "explain": "Say what an image is, what it waits for and why.",
     "graph": "Show which image is built on which.",
+    "versions": "Show what is published of an image.",
     "synth": "Write the Kargo resources.",
     "plugins": "List the plugins that are loaded.",
     "schema": "Print the JSON Schema of images.yaml.",

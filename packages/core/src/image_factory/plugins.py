@@ -7,7 +7,7 @@ come in through the same hooks. Registration errors stop start-up and name the p
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, TypeVar
@@ -78,6 +78,8 @@ class PluginTable:
     notifiers: Mapping[str, Notifier]
     origins: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """(port, name) → the plugin that registered it."""
+    credentials: Callable[[Repository], Credentials | None] = field(default=lambda _: None, repr=False)
+    """Asks the `credentials_for` hook, which may run a credential helper."""
 
     def registry_for(self, repository: Repository) -> Registry:
         """Return the one registry that claims `repository`, else the generic one.
@@ -207,6 +209,7 @@ def load_plugins(
         updaters=updaters,
         notifiers=notifiers,
         origins=origins,
+        credentials=credentials,
     )
 
 

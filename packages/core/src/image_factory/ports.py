@@ -101,6 +101,8 @@ class Version:
     published_at: datetime | None = None
     platforms: tuple[Platform, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    url: str | None = None
+    """The page where a person looks at it, where the registry's own answer names one."""
 
 
 @dataclass(frozen=True, slots=True)
