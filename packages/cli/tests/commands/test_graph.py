@@ -58,3 +58,17 @@ def test_an_empty_graph_says_how_to_fill_it(folder: Folder) -> None:
 
 def test_without_images_yaml_it_is_an_error(folder: Folder) -> None:
     assert folder.run("graph").code == 2
+
+
+def test_what_could_not_be_read_is_said_beside_the_rest(folder: Folder) -> None:
+    folder.service("web", "FROM node:22\n")
+    folder.service("api", "FROM redis:7\n")
+    folder.managed("web", "api")
+    folder.run("analyze")
+    folder.write("state/images/web.yaml", "name: [\n")
+
+    ran = folder.run("graph")
+
+    assert ran.code == 3
+    assert "redis-7" in ran.out
+    assert "web.yaml:2: unreadable state file" in ran.err

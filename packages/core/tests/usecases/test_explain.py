@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from image_factory.errors import NotFound
+from image_factory.errors import InvalidState, NotFound
 from image_factory.usecases.analyze import analyze
 from image_factory.usecases.explain import explain
 from image_factory.usecases.handover import Handover
@@ -94,3 +94,20 @@ def test_a_base_image_tells_its_moves_and_what_is_built_on_it(web: World) -> Non
 def test_an_unknown_name_is_an_error(web: World) -> None:
     with pytest.raises(NotFound):
         sentences(web, "nope")
+
+
+def test_a_base_whose_state_cannot_be_read_is_named_and_nothing_is_claimed(web: World) -> None:
+    (web.root / "state/base-images/node-22.yaml").write_text("name: [\n")
+
+    said = sentences(web, "web")
+
+    assert "  node-22: cannot be told: " in said
+    assert "node-22.yaml:2: unreadable state file" in said
+    assert said.endswith("Whether it is up to date cannot be told.")
+
+
+def test_an_image_whose_state_cannot_be_read_is_not_called_unanalyzed(web: World) -> None:
+    (web.root / "state/images/web.yaml").write_text("name: [\n")
+
+    with pytest.raises(InvalidState, match="unreadable state file"):
+        sentences(web, "web")

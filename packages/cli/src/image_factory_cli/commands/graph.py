@@ -8,7 +8,7 @@ import click
 
 from image_factory_cli.folder import folder_options, open_workbench
 from image_factory_cli.logs import LogFormat
-from image_factory_cli.render import write_json
+from image_factory_cli.render import show_problems, write_json
 
 
 @click.command(epilog="Example: image-factory graph --format mermaid > graph.mmd")
@@ -28,10 +28,11 @@ def command(shape: str, as_json: bool, directory: Path | None, log_format: LogFo
 
     bench = open_workbench(directory, log_format, log_level)
     bench.images()  # an absent images.yaml is an error here too
-    graph = graphs.read_graph(bench)
+    graph, problems = graphs.read_graph(bench)
     if as_json or shape == "json":
         write_json(graphs.to_json(graph))
     else:
         text = graphs.FORMATS[shape](graph)
         click.echo(text or "no images yet: image-factory analyze finds them")
-    return 0
+    show_problems(problems)
+    return 3 if problems else 0

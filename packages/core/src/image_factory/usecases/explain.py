@@ -11,7 +11,7 @@ from image_factory.model.duration import format_duration
 from image_factory.model.enrollment import Kind
 from image_factory.model.image_state import BaseState
 from image_factory.usecases.observe import short_digest
-from image_factory.usecases.status import Cause, ImageStatus, Status, find_image, instant
+from image_factory.usecases.status import Cause, ImageStatus, Status, find_image, instant, problem_of
 
 
 def explain(status: Status, name: str, now: datetime) -> list[str]:
@@ -23,10 +23,10 @@ def explain(status: Status, name: str, now: datetime) -> list[str]:
     found = find_image(status, name)
     if isinstance(found, BaseState):
         return _explain_base(found, status, now)
-    return _explain_image(found, now)
+    return _explain_image(found, status, now)
 
 
-def _explain_image(image: ImageStatus, now: datetime) -> list[str]:
+def _explain_image(image: ImageStatus, status: Status, now: datetime) -> list[str]:
     state = image.state
     policy = state.configuration.enrollment
     lines = [f"{state.name} is {_article(state.kind)} {state.kind} image, {policy.image}."]
@@ -44,13 +44,19 @@ def _explain_image(image: ImageStatus, now: datetime) -> list[str]:
         lines.append(f"Its Dockerfile could not be read whole: {runtime.discovery_error}.")
     if not state.configuration.base_images:
         lines.append("No base image of it is known.")
+    lost = sorted(set(built_in(state)) - status.bases.keys() - status.images.keys() - set(status.unanalyzed))
     mode = "each digest ages on its own" if policy.delay_mode == "aged" else "counted from the first change"
     delay = format_duration(policy.rebuild_delay)
     lines.append(f"A change of a base is taken in after {delay} ({policy.delay_mode}: {mode}).")
     lines += [_explain_cause(cause, now) for cause in image.causes]
+    lines += [f"  {name}: cannot be told: {problem_of(status, name) or 'it has no state file'}." for name in lost]
     lines += [f"  {name}: the built target does not reach it." for name in _unreached(image)]
-    lines.append(_verdict(image, now))
+    lines.append("Whether it is up to date cannot be told." if lost and _is_calm(image) else _verdict(image, now))
     return lines
+
+
+def _is_calm(image: ImageStatus) -> bool:
+    return image.rebuild is Reason.UP_TO_DATE
 
 
 def _explain_cause(cause: Cause, now: datetime) -> str:

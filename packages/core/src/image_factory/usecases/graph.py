@@ -7,21 +7,22 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from image_factory.decide.graph import Graph, Node, NodeKind, build_graph, find_cycle
-from image_factory.errors import DependencyCycle
+from image_factory.errors import DependencyCycle, ImageFactoryError
 from image_factory.usecases.workbench import Workbench
 
 
-def read_graph(bench: Workbench) -> Graph:
-    """Return the graph of what state says.
+def read_graph(bench: Workbench) -> tuple[Graph, tuple[ImageFactoryError, ...]]:
+    """Return the graph of what state says, and why some of it could not be read.
 
     Raises:
         DependencyCycle: managed images are built on each other in a circle; it names the path.
     """
-    graph = build_graph(bench.store.images().records, bench.store.bases().records)
+    images, bases = bench.store.images(), bench.store.bases()
+    graph = build_graph(images.records, bases.records)
     cycle = find_cycle(graph)
     if cycle is not None:
         raise DependencyCycle(cycle)
-    return graph
+    return graph, (*images.problems, *bases.problems)
 
 
 def to_text(graph: Graph) -> str:

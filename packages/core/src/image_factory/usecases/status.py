@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import PurePath
 from typing import Any
 
 from image_factory.decide.absorption import absorbed_digest, built_in
@@ -108,14 +109,26 @@ def find_image(status: Status, name: str) -> ImageStatus | BaseState:
 
     Raises:
         NotFound: there is none; the hint says where it was looked for.
+        InvalidState: its state file cannot be read.
     """
     found = status.images.get(name) or status.bases.get(name)
     if found is None:
+        problem = problem_of(status, name)
+        if problem is not None:
+            raise problem
         if name in status.unanalyzed:
             raise NotFound(f"{name!r} is enrolled, but not analyzed yet", hint=f"image-factory analyze --image {name}")
         known = ", ".join([*status.images, *status.bases][:8]) or "none"
         raise NotFound(f"no image is called {name!r}", hint=f"known are {known}")
     return found
+
+
+def problem_of(status: Status, name: str) -> ImageFactoryError | None:
+    """Return why the state file of that name could not be read, or None where it could."""
+    for problem in status.problems:
+        if problem.location is not None and PurePath(problem.location.file).stem == name:
+            return problem
+    return None
 
 
 def to_json(image: ImageStatus) -> dict[str, Any]:
