@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -37,3 +38,29 @@ def test_an_unknown_command_ends_with_2() -> None:
     assert done.returncode == 2
     assert "No such command 'nope'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_file_where_a_folder_is_meant_is_an_error_of_two_lines(tmp_path: Path) -> None:
+    (tmp_path / "images.yaml").write_text("[]\n")
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state/images").write_text("")
+
+    done = subprocess.run([*ENTRY, "status"], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        f"error: {tmp_path}/state/images: Not a directory",
+        "hint: check what lies there, and whether you may read and write it",
+    ]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_full_disk_is_an_error_of_one_line(tmp_path: Path) -> None:
+    (tmp_path / "images.yaml").write_text("[]\n")
+
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*ENTRY, "validate"], cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+
+    assert (done.returncode, done.stderr) == (5, "error: No space left on device\n")

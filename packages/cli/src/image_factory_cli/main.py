@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import sys
+
+_PERSON = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
+"""What a person puts right: a folder's rights, or a file where a folder is meant. Ends with 2."""
+_SYSTEM = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE}
+"""What the system has no more of. Ends with 5."""
 
 
 def main() -> None:
@@ -16,4 +22,14 @@ def main() -> None:
         return
     from image_factory_cli.group import run
 
-    sys.exit(run(arguments))
+    try:
+        code = run(arguments)
+    except OSError as error:
+        if error.errno not in _PERSON | _SYSTEM:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"error: {where}{error.strerror}\n")
+        if error.errno in _PERSON:
+            sys.stderr.write("hint: check what lies there, and whether you may read and write it\n")
+        code = 2 if error.errno in _PERSON else 5
+    sys.exit(code)
