@@ -301,10 +301,42 @@ def test_docker_hubs_heads_are_free_and_gets_are_counted(lab: Lab) -> None:
 
     registry.metadata(repository, digest)
     assert registry.observed_limit(repository) == RateLimit(2, 0, timedelta(hours=6))
+    assert registry.rate_profile(repository) == RateProfile(2, timedelta(hours=6))
+
+
+def test_the_last_pulls_of_a_quota_are_left_to_others(lab: Lab) -> None:
+    server = lab.server(quota=Quota(requests=20))
+    digest = server.push_image("acme/web", "1", platforms=["linux/amd64"])
+    registry, repository = lab.registry(), Repository(server.host, "acme/web")
+    for _ in range(18):
+        registry.manifest(repository, digest)
+    server.forget()
+
+    with pytest.raises(RateLimited, match="of 20 pulls 2 are left") as caught:
+        registry.manifest(repository, digest)
+
+    assert caught.value.retry_after == timedelta(minutes=10)
+    assert server.requests == []
+    # HEADs cost nothing, and the newest of them says how much is left now.
+    assert registry.resolve(Tag(repository, "1")) == digest
+    lab.clock.advance(timedelta(hours=6))
+    registry.resolve(Tag(repository, "1"))
+    registry.manifest(repository, digest)
+    assert registry.observed_limit(repository) == RateLimit(20, 19, timedelta(hours=6))
+
+
+def test_a_spent_quota_without_news_is_tried_again_after_a_while(lab: Lab) -> None:
+    server = lab.server(quota=Quota(requests=1))
+    digest = server.push_image("acme/web", "1")
+    registry, repository = lab.registry(), Repository(server.host, "acme/web")
+    registry.manifest(repository, digest)
+    lab.clock.advance(timedelta(minutes=10))
+
     with pytest.raises(RateLimited) as caught:
         registry.manifest(repository, digest)
-    assert caught.value.retry_after == timedelta(hours=6)
-    assert registry.rate_profile(repository) == RateProfile(2, timedelta(hours=6))
+
+    # Now it is the registry that says so, and for how long.
+    assert caught.value.retry_after == timedelta(hours=5, minutes=50)
 
 
 def test_the_settings_may_name_a_limit(lab: Lab) -> None:

@@ -223,3 +223,25 @@ def test_a_digest_seen_elsewhere_is_recorded_without_asking(analyzed: World) -> 
 def test_what_is_no_digest_is_refused(analyzed: World) -> None:
     with pytest.raises(InvalidReference, match="not a digest"):
         record_observed(analyzed.bench(), "node-22", "latest")
+
+
+@pytest.mark.parametrize(("tag", "is_alarming"), [("22.1.0", True), ("22.1.0-slim", True), ("22", False)])
+def test_a_version_tag_that_moves_is_an_alarm(
+    world: World, caplog: pytest.LogCaptureFixture, tag: str, is_alarming: bool
+) -> None:
+    world.service("web", f"FROM node:{tag}\n")
+    world.enroll("web", {"name": "tool", "kind": "external", "registry": "quay.io", "repository": "a/tool", "tag": tag})
+    bench = world.bench()
+    bench.store.apply(analyze(bench).changes)
+    for repository in ("library/node", "a/tool"):
+        world.registry.push_image(repository, tag, seed="first")
+    first = run(world).outcomes
+    for repository in ("library/node", "a/tool"):
+        world.registry.push_image(repository, tag, seed="second")
+
+    second = run(world).outcomes
+
+    alarm = f"alarm: {tag} is a version, which is expected to stand still"
+    told = [alarm in outcome.changes for outcome in (*first, *second) if isinstance(outcome, Done)]
+    assert told == [False, False, is_alarming, is_alarming]
+    assert ("a version tag has moved" in caplog.text) is is_alarming

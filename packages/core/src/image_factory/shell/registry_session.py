@@ -32,6 +32,10 @@ from image_factory.shell.http import is_loopback
 
 PAUSE = timedelta(minutes=1)
 """How long a registry is left alone after a 429 that does not say."""
+RESERVE = 10
+"""Of a quota, one part in so many is left to people's pulls, which share it: no GET of ours is counted there."""
+HOLD = timedelta(minutes=10)
+"""How long a spent quota is believed without news of it: its window slides, and other answers renew it."""
 MAX_TOKEN_ANSWER = 256 * 1024
 
 Account = tuple[str, Credentials | None]
@@ -82,7 +86,8 @@ class RegistrySession:
         self._tokens: dict[tuple[Account, str], Token] = {}
         self._turns: dict[tuple[Account, str], threading.Lock] = {}
         self._pauses: dict[Account, datetime] = {}
-        self._limits: dict[Account, RateLimit] = {}
+        self._limits: dict[Account, tuple[RateLimit, datetime]] = {}
+        """What was last said of a quota, and when."""
         self._missing: set[Repository] = set()
         """Repositories that are under no other name either."""
 
@@ -120,6 +125,7 @@ class RegistrySession:
         account = self._account(host, repository)
         self._check_pause(account, what)
         request = build(host.endpoint, path)
+        self._check_quota(account, request, what)
         scope = pull_scope(host.endpoint.prefix + path)
         sent = self._authorization(host, account, scope, repository)
         response = self._send(request, sent)
@@ -143,7 +149,8 @@ class RegistrySession:
 
         All its fields are None where it answered and said nothing.
         """
-        return self._limits.get(self._account(self._host(repository.registry), repository))
+        known = self._limits.get(self._account(self._host(repository.registry), repository))
+        return known[0] if known else None
 
     def has_credentials(self, repository: Repository) -> bool:
         """Whether requests about `repository` are made with credentials; may run a credential helper."""
@@ -241,9 +248,7 @@ class RegistrySession:
         check_status(response, f"{repository}, asking {host_of(realm)} for a token {kind}", self._clock.now())
         return read_token(response, self._clock.now())
 
-    def _forget(
-        self, host: _Host, account: Account, scope: str, repository: Repository, sent: str | None
-    ) -> Account:
+    def _forget(self, host: _Host, account: Account, scope: str, repository: Repository, sent: str | None) -> Account:
         """Drop what was sent and is no longer taken, and return the account to ask with now."""
         with host.lock:
             token = self._tokens.get((account, scope))
@@ -272,10 +277,26 @@ class RegistrySession:
                 hint="it is asked again later; credentials raise the limit of most registries",
             )
 
+    def _check_quota(self, account: Account, request: HttpRequest, what: str) -> None:
+        """Refuse to spend what is left of a quota that people's pulls share; HEADs spend nothing."""
+        known = self._limits.get(account)
+        if known is None or request.method != "GET" or "/manifests/" not in request.url:
+            return
+        limit, noted = known
+        if limit.limit is None or limit.remaining is None or limit.remaining > limit.limit // RESERVE:
+            return
+        until = noted + min(HOLD, limit.window or HOLD)
+        if self._clock.now() < until:
+            raise RateLimited(
+                f"not asked: {what}; of {limit.limit} pulls {limit.remaining} are left, which are kept for others",
+                retry_after=until - self._clock.now(),
+                hint="it is asked again later; credentials raise the limit of most registries",
+            )
+
     def _note(self, account: Account, response: HttpResponse) -> None:
         limit = read_rate_limit(response.headers)
         if limit is not None or (response.status == 200 and "/manifests/" in response.url):
-            self._limits[account] = limit or RateLimit(None, None, None)
+            self._limits[account] = limit or RateLimit(None, None, None), self._clock.now()
         if response.status == 429:
             try:
                 check_status(response, account[0], self._clock.now())

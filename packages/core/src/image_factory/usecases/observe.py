@@ -17,6 +17,7 @@ from threading import Lock
 from image_factory.decide.absorption import absorbed_digest, built_in
 from image_factory.decide.eligibility import decide_eligibility
 from image_factory.decide.notices import decide_base_event
+from image_factory.decide.versions import looks_pinned
 from image_factory.errors import ImageFactoryError, InvalidReference, NotFound, PluginError, RemoteNotFound
 from image_factory.model.enrollment import DelayMode, Enrollment, Kind, SelectionStrategy
 from image_factory.model.event import Event
@@ -300,7 +301,16 @@ def _recorded_base(
     if base.runtime.current_digest is None:
         return changed, Done(base.name, (f"first seen at {short_digest(answer.digest)}",))
     before = short_digest(base.runtime.current_digest)
-    return changed, Done(base.name, (f"moved from {before} to {short_digest(answer.digest)}",))
+    moved = f"moved from {before} to {short_digest(answer.digest)}"
+    return changed, Done(base.name, (moved, *_alarm(base.name, answer.tag)))
+
+
+def _alarm(name: str, tag: str) -> tuple[str, ...]:
+    """Return what to say of a tag that moved although people expect it to stand still; nothing of others."""
+    if not looks_pinned(tag):
+        return ()
+    log.warning("a version tag has moved", extra={"image": name, "op": "observe", "tag": tag})
+    return (f"alarm: {tag} is a version, which is expected to stand still",)
 
 
 def _events(old: BaseState, new: BaseState, images: Mapping[str, ImageState], now: datetime) -> list[Event]:
@@ -343,7 +353,10 @@ def _recorded_image(image: ImageState, answer: Answer, now: datetime) -> tuple[I
         return image, Skipped(image.name, "its digest is the same")
     log.info("external image changed", extra={"image": image.name, "op": "observe", "new": answer.digest})
     verb = "first seen" if image.runtime.current_digest is None else "moved"
-    return changed, Done(image.name, (f"{verb} at {answer.tag}, {short_digest(answer.digest)}",))
+    known, now_at = image.runtime, changed.runtime
+    is_same_tag = known.current_version == answer.tag and known.current_digest is not None
+    alarm = _alarm(image.name, answer.tag) if is_same_tag and now_at.current_digest != known.current_digest else ()
+    return changed, Done(image.name, (f"{verb} at {answer.tag}, {short_digest(answer.digest)}", *alarm))
 
 
 def short_digest(digest: str) -> str:
