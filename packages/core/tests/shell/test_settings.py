@@ -156,3 +156,19 @@ def test_the_files_own_values_are_not_changed_by_what_wins_over_them(folder: Pat
     load_settings(folder, {"IMAGE_FACTORY_KARGO_NAMESPACE": "variable"}, {})
 
     assert load_settings(folder, {}, {}).kargo.namespace == "file"
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [("ca.pem", "{root}/ca.pem"), ("/etc/ca.pem", "/etc/ca.pem"), ("~/ca.pem", "{home}/ca.pem")],
+)
+def test_a_ca_file_starts_from_the_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, written: str, expected: str
+) -> None:
+    monkeypatch.setenv("HOME", "/home/someone")
+    (folder / "config.yaml").write_text(f"registries: {{a.example: {{caFile: {written}}}, b.example: {{}}}}\n")
+
+    registries = load_settings(folder, {}, {}, cwd=folder.parent).registries
+
+    assert registries["a.example"].ca_file == expected.format(root=folder, home="/home/someone")
+    assert registries["b.example"].ca_file is None

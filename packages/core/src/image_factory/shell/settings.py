@@ -115,7 +115,19 @@ def check_settings(
         if value is not None:
             path = tuple(to_camel(step) for step in name.split("."))
             problems += _set(values, path, value, f"flag for {name}", start)
-    return Settings.model_validate(values), tuple(problems), written.warnings
+    settings = _with_ca_files(Settings.model_validate(values), start / root)
+    return settings, tuple(problems), written.warnings
+
+
+def _with_ca_files(settings: Settings, root: Path) -> Settings:
+    """Return the settings with each CA file's path made whole: whoever reads it knows no folder."""
+    registries = {
+        host: registry.model_copy(update={"ca_file": str(root / Path(registry.ca_file).expanduser())})
+        if registry.ca_file
+        else registry
+        for host, registry in settings.registries.items()
+    }
+    return settings.model_copy(update={"registries": registries}) if registries else settings
 
 
 def _set(values: dict[str, Any], path: tuple[str, ...], value: object, origin: str, start: Path) -> list[UserError]:
