@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from image_factory.errors import Conflict, NotFound
+from image_factory.shell.git import Checkout
+from image_factory.shell.unfinished import read_unfinished
 from image_factory.usecases.analyze import analyze
 from image_factory.usecases.commit import changed_names, write_and_commit
 from image_factory.usecases.outcome import Done, Outcome, Skipped
@@ -74,6 +77,55 @@ def test_a_push_brings_the_commit_to_the_remote(ready: World, tmp_path: Any) -> 
 
     assert made.pushed
     assert git(bare, "rev-parse", "main").strip() == made.commit
+
+
+def test_what_a_killed_run_wrote_is_committed_by_the_next_one(ready: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from .conftest import git
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Checkout, "commit", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(ready)
+    monkeypatch.undo()
+
+    made = run(ready)
+
+    assert made.commit == git(ready.checkout, "rev-parse", "HEAD").strip()
+    assert git(ready.checkout, "log", "--format=%s|%b").strip() == "Analyze web|web: new"
+    assert len(git(ready.checkout, "show", "--name-only", "--format=").split()) == 4
+    assert run(ready).reason == "nothing changed"
+
+
+def test_what_could_not_be_pushed_is_pushed_by_the_next_run_that_pushes(ready: World, tmp_path: Any) -> None:
+    from .conftest import git
+
+    with pytest.raises(NotFound, match="no remote 'origin'"):
+        run(ready, push=True)
+    bare = tmp_path / "remote.git"
+    git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", str(bare))
+    git(ready.checkout, "remote", "add", "origin", str(bare))
+    run(ready)
+
+    made = run(ready, push=True)
+
+    assert made.pushed
+    assert git(bare, "rev-parse", "main").strip() == git(ready.checkout, "rev-parse", "HEAD").strip()
+    assert git(bare, "rev-list", "--count", "main").strip() == "1"
+    assert run(ready, push=True).reason == "nothing changed"
+
+
+def test_a_run_that_lost_a_race_leaves_nothing_to_finish(ready: World) -> None:
+    bench = ready.bench()
+    changes = analyze(bench).changes
+    run(ready)
+    (ready.root / "state/images/web.yaml").write_text("name: web\n")
+
+    with pytest.raises(Conflict, match="was changed while this run worked on it"):
+        write_and_commit(bench, changes, subject="Analyze web")
+
+    assert read_unfinished(ready.root) is None
 
 
 @pytest.mark.parametrize(

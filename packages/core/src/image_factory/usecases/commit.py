@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from image_factory.errors import UserError
+from image_factory.errors import ImageFactoryError, UserError
 from image_factory.shell.git import Checkout
 from image_factory.shell.git_clone import push_credentials
 from image_factory.shell.store import FileChange
+from image_factory.shell.unfinished import Unfinished, forget_unfinished, note_unfinished, read_unfinished
 from image_factory.usecases.outcome import Outcome, Skipped
 from image_factory.usecases.workbench import Workbench
 
@@ -35,36 +35,71 @@ def write_and_commit(
 ) -> Committed:
     """Write `changes`, and commit them where the folder lies in a git checkout.
 
+    What an earlier run wrote and was stopped before it was committed, or pushed, is committed and
+    pushed with it.
+
     Args:
         subject: the first line of the message; says what was learned.
         body: one line an image.
         push: whether to push the branch that is checked out, with rebase and retry.
         environ: where a job's secret for git may be (`push_credentials`).
     """
-    if not changes:
-        return Committed(None, "nothing changed")
-    bench.store.apply(changes)
     if not commit:
-        return Committed(None, "left uncommitted, as asked")
+        bench.store.apply(changes)
+        return Committed(None, "left uncommitted, as asked" if changes else "nothing changed")
+    push = push or bench.settings.commit.push
+    # What an earlier run was stopped at, by a signal or by the remote, is finished with this one's.
+    left = read_unfinished(bench.root)
+    if not changes and left is None:
+        return Committed(None, "nothing changed")
+    new = Unfinished(tuple(change.path for change in changes), subject, tuple(body), push)
+    work = new if left is None else left.joined(new)
+    if changes:
+        _apply(bench, changes, left, work)
+    is_behind = left is not None and left.push
+    committed = _commit(bench, work, push, environ or {}, is_behind=is_behind)
+    if push or not work.push:
+        forget_unfinished(bench.root)
+    return committed
+
+
+def _apply(bench: Workbench, changes: Sequence[FileChange], left: Unfinished | None, work: Unfinished) -> None:
+    note_unfinished(bench.root, work)
+    try:
+        bench.store.apply(changes)
+    except ImageFactoryError:
+        # Nothing was written.
+        if left is None:
+            forget_unfinished(bench.root)
+        else:
+            note_unfinished(bench.root, left)
+        raise
+
+
+def _commit(
+    bench: Workbench, work: Unfinished, push: bool, environ: Mapping[str, str], *, is_behind: bool
+) -> Committed:
+    """Commit `work` and push it; with `is_behind` a commit of an earlier run is still to be pushed."""
     checkout = Checkout.find(bench.root)
     if checkout is None:
         return Committed(None, "the folder lies in no git checkout")
     identity = bench.settings.commit
-    message = "\n".join([subject, "", *body]).rstrip() + "\n"
-    paths: list[Path] = [bench.root / change.path for change in changes]
-    made = checkout.commit(paths, message, name=identity.name, email=identity.email)
-    if made is None:
+    message = "\n".join([work.subject, "", *work.body]).rstrip() + "\n"
+    made = checkout.commit(
+        [bench.root / path for path in work.paths], message, name=identity.name, email=identity.email
+    )
+    if made is None and not (push and is_behind):
         return Committed(None, "git sees no change (the files may be ignored)")
-    if push or identity.push:
-        branch = identity.branch or checkout.branch()
-        if branch is None:
-            raise UserError(
-                "cannot push: no branch is checked out", hint="check one out, or set commit.branch in config.yaml"
-            )
-        url = checkout.remotes().get(identity.remote, identity.remote)
-        credentials = push_credentials(url, bench.plugins.sources.values(), environ or {})
-        return Committed(checkout.push(identity.remote, branch, credentials), pushed=True)
-    return Committed(made)
+    if not push:
+        return Committed(made)
+    branch = identity.branch or checkout.branch()
+    if branch is None:
+        raise UserError(
+            "cannot push: no branch is checked out", hint="check one out, or set commit.branch in config.yaml"
+        )
+    url = checkout.remotes().get(identity.remote, identity.remote)
+    credentials = push_credentials(url, bench.plugins.sources.values(), environ)
+    return Committed(checkout.push(identity.remote, branch, credentials), pushed=True)
 
 
 def changed_names(outcomes: Iterable[Outcome], most: int = 4) -> str:
