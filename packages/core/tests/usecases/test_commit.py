@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,7 +12,8 @@ from image_factory.errors import Conflict, NotFound
 from image_factory.shell.git import Checkout
 from image_factory.shell.unfinished import read_unfinished
 from image_factory.usecases.analyze import analyze
-from image_factory.usecases.commit import changed_names, write_and_commit
+from image_factory.usecases.commit import Overtaken, changed_names, until_settled, write_and_commit
+from image_factory.usecases.handover import Handover
 from image_factory.usecases.outcome import Done, Outcome, Skipped
 
 if TYPE_CHECKING:
@@ -126,6 +129,76 @@ def test_a_run_that_lost_a_race_leaves_nothing_to_finish(ready: World) -> None:
         write_and_commit(bench, changes, subject="Analyze web")
 
     assert read_unfinished(ready.root) is None
+
+
+def test_of_two_that_found_the_same_base_both_land(ready: World, tmp_path: Any) -> None:
+    """Two jobs on clones of one repository, a minute apart, with a base in common that is new to both."""
+    from .conftest import git
+
+    bare = tmp_path / "remote.git"
+    ready.service("api", "FROM node:22\n")
+    ready.enroll("web", "api")
+    git(ready.checkout, "add", ".")
+    git(ready.checkout, "commit", "--quiet", "--message", "Enroll")
+    git(tmp_path, "clone", "--quiet", "--bare", str(ready.checkout), str(bare))
+    git(tmp_path, "clone", "--quiet", str(bare), str(tmp_path / "other"))
+    other = replace(ready, checkout=tmp_path / "other", now=ready.now + timedelta(minutes=1))
+    git(ready.checkout, "remote", "add", "origin", str(bare))
+
+    def learn(world: World, name: str) -> Any:
+        bench = world.bench()
+        return write_and_commit(bench, analyze(bench, Handover(name)).changes, subject=f"Analyze {name}", push=True)
+
+    learn(ready, "web")
+    with pytest.raises(Overtaken, match="node-22"):
+        learn(other, "api")
+    assert git(other.checkout, "status", "--short").strip() == ""
+    assert git(other.checkout, "rev-parse", "HEAD") == git(bare, "rev-parse", "main")
+    assert read_unfinished(other.root) is None
+
+    made = until_settled(lambda: learn(other, "api"), sleep=lambda _: None)
+
+    assert git(bare, "rev-parse", "main").strip() == made.commit
+    assert git(bare, "log", "--format=%s").splitlines() == ["Analyze api", "Analyze web", "Enroll"]
+
+
+def test_what_the_user_has_changed_is_not_taken_back(ready: World, tmp_path: Any) -> None:
+    from .conftest import git
+
+    bare = tmp_path / "remote.git"
+    git(ready.checkout, "add", ".")
+    git(ready.checkout, "commit", "--quiet", "--message", "Enroll")
+    git(tmp_path, "clone", "--quiet", "--bare", str(ready.checkout), str(bare))
+    git(tmp_path, "clone", "--quiet", str(bare), str(tmp_path / "other"))
+    other = replace(ready, checkout=tmp_path / "other", now=ready.now + timedelta(minutes=1))
+    git(ready.checkout, "remote", "add", "origin", str(bare))
+    (ready.checkout / "notes").write_text("the remote's\n")
+    git(ready.checkout, "add", ".")
+    git(ready.checkout, "commit", "--quiet", "--message", "Notes")
+    run(ready, push=True)
+    (other.checkout / "notes").write_text("the user's own\n")
+
+    with pytest.raises(Conflict, match="in different ways") as caught:
+        run(other, push=True)
+
+    assert not isinstance(caught.value, Overtaken)
+    assert (other.checkout / "notes").read_text() == "the user's own\n"
+    assert git(other.checkout, "log", "-1", "--format=%s").strip() == "Analyze web"
+
+
+def test_work_is_done_again_until_nobody_overtakes_it() -> None:
+    tries: list[int] = []
+
+    def work() -> str:
+        tries.append(1)
+        if len(tries) < 3:
+            raise Overtaken("others were first")
+        return "done"
+
+    assert until_settled(work, sleep=lambda _: None) == "done"
+    tries.clear()
+    with pytest.raises(Overtaken):
+        until_settled(work, attempts=2, sleep=lambda _: None)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from image_factory.errors import ImageFactoryError
     from image_factory.shell.run_memory import Question
     from image_factory.shell.store import FileChange
+    from image_factory.usecases.analyze import Analysis
     from image_factory.usecases.commit import Committed
 
 
@@ -125,22 +126,27 @@ def _run(
     notify: bool,
 ) -> int:
     from image_factory.usecases.analyze import analyze
-    from image_factory.usecases.commit import changed_names, write_and_commit
+    from image_factory.usecases.commit import changed_names, until_settled, write_and_commit
 
-    analysis = analyze(bench, handover, jobs=jobs)
     if dry_run:
+        planned = analyze(bench, handover, jobs=jobs)
         if not show.as_json and not show.is_quiet:
-            show_diff(analysis.changes)
-        return _finish(analysis.outcomes, analysis.changes, analysis.problems, None, show)
-    committed = write_and_commit(
-        bench,
-        analysis.changes,
-        subject=f"Analyze {changed_names(analysis.outcomes)}",
-        body=sentences(analysis.outcomes),
-        commit=commit,
-        push=push,
-        environ=os.environ,
-    )
+            show_diff(planned.changes)
+        return _finish(planned.outcomes, planned.changes, planned.problems, None, show)
+
+    def learn() -> tuple[Analysis, Committed]:
+        analysis = analyze(bench, handover, jobs=jobs)
+        return analysis, write_and_commit(
+            bench,
+            analysis.changes,
+            subject=f"Analyze {changed_names(analysis.outcomes)}",
+            body=sentences(analysis.outcomes),
+            commit=commit,
+            push=push,
+            environ=os.environ,
+        )
+
+    analysis, committed = until_settled(learn)
     if question is not None:
         analysis.keep(question)
     code = _finish(analysis.outcomes, analysis.changes, analysis.problems, committed, show)

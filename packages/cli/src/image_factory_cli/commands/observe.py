@@ -42,8 +42,8 @@ def command(
     log_level: str | None,
 ) -> int:
     """Ask registries what tags point at now, and record what moved."""
-    from image_factory.usecases.commit import changed_names, write_and_commit
-    from image_factory.usecases.observe import observe, record_observed
+    from image_factory.usecases.commit import Committed, changed_names, until_settled, write_and_commit
+    from image_factory.usecases.observe import Observation, observe, record_observed
     from image_factory_cli.commands.analyze import sentences
     from image_factory_cli.folder import open_workbench
 
@@ -51,13 +51,12 @@ def command(
         raise UserError("--digest without one --base", hint="name the base image that points at it")
     bench: Any = open_workbench(directory, log_format, log_level)
     bench.images()  # an absent images.yaml is an error here too
-    seen = record_observed(bench, names[0], digest) if digest is not None else observe(bench, names, jobs=jobs)
-    is_quiet = log_format == "json"  # with a program's log, nothing but its lines is said
-    if dry_run and not as_json and not is_quiet:
-        show_diff(seen.changes)
-    committed = None
-    if not dry_run:
-        committed = write_and_commit(
+
+    def learn() -> tuple[Observation, Committed | None]:
+        seen = record_observed(bench, names[0], digest) if digest is not None else observe(bench, names, jobs=jobs)
+        if dry_run:
+            return seen, None
+        return seen, write_and_commit(
             bench,
             seen.changes,
             subject=f"Observe {changed_names(seen.outcomes)}",
@@ -66,6 +65,11 @@ def command(
             push=push,
             environ=os.environ,
         )
+
+    seen, committed = until_settled(learn)
+    is_quiet = log_format == "json"  # with a program's log, nothing but its lines is said
+    if dry_run and not as_json and not is_quiet:
+        show_diff(seen.changes)
     if as_json:
         write_json(
             {
@@ -78,6 +82,8 @@ def command(
         show_outcomes(seen.outcomes, verbose=verbose)
         if committed and committed.commit:
             click.echo(f"committed {committed.commit[:12]}{' and pushed' if committed.pushed else ''}")
+        elif seen.changes and committed:
+            click.echo(f"no commit: {committed.reason}")
     report_problems(seen.problems, op="observe", is_quiet=is_quiet)
     if notify and not dry_run:
         tell(bench, seen.events)

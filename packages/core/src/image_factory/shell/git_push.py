@@ -49,6 +49,26 @@ def push(checkout: Checkout, remote: str, branch: str, credentials: Credentials 
     )
 
 
+def start_over(checkout: Checkout, remote: str, branch: str, credentials: Credentials | None, made: str) -> bool:
+    """Take back `made`, the head, and bring the checkout to what the remote has; return whether that was done.
+
+    It is not where `made` is the first commit, where what else is new here conflicts too, or where the
+    user's own changes stand in the way: everything is as before then.
+    """
+    git = Git(checkout.root, TRANSPORTS, credentials, _url(checkout, remote))
+    parent = git.attempt("rev-parse", "--verify", "--quiet", f"{made}^1")
+    if not parent.is_ok:
+        return False
+    try:
+        tip = _rebased(git, remote, checked_ref(branch), parent.text())
+    except Conflict:
+        return False
+    git.attempt("update-index", "-q", "--refresh")
+    if not git.attempt("read-tree", "-m", "-u", made, tip).is_ok:
+        return False
+    return git.attempt("update-ref", "-m", "image-factory: start over", "HEAD", tip, made).is_ok
+
+
 def _url(checkout: Checkout, remote: str) -> str:
     if remote not in checkout.remotes():
         raise NotFound(

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from image_factory.errors import ImageFactoryError, UserError
-from image_factory.shell.git import Checkout
+from image_factory.errors import Conflict, ImageFactoryError, UserError
+from image_factory.shell.git import Checkout, pause
 from image_factory.shell.git_clone import push_credentials
+from image_factory.shell.git_push import start_over
 from image_factory.shell.store import FileChange
 from image_factory.shell.unfinished import Unfinished, forget_unfinished, note_unfinished, read_unfinished
 from image_factory.usecases.outcome import Outcome, Skipped
 from image_factory.usecases.workbench import Workbench
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +26,24 @@ class Committed:
     commit: str | None
     reason: str = ""
     pushed: bool = False
+
+
+class Overtaken(Conflict):
+    """Others wrote the same files meanwhile. Nothing of this run is left; it may learn and write again."""
+
+
+def until_settled(work: Callable[[], T], *, attempts: int = 10, sleep: Callable[[float], None] = time.sleep) -> T:
+    """Return what `work` returns, which is done again where others have overtaken it.
+
+    Raises:
+        Overtaken: they did so every time.
+    """
+    for attempt in range(1, attempts):
+        try:
+            return work()
+        except Overtaken:
+            sleep(pause(attempt))
+    return work()
 
 
 def write_and_commit(
@@ -43,9 +66,12 @@ def write_and_commit(
         body: one line an image.
         push: whether to push the branch that is checked out, with rebase and retry.
         environ: where a job's secret for git may be (`push_credentials`).
+
+    Raises:
+        Overtaken: a file was changed meanwhile, here or on the remote; what this run wrote is taken back.
     """
     if not commit:
-        bench.store.apply(changes)
+        _write(bench, changes)
         return Committed(None, "left uncommitted, as asked" if changes else "nothing changed")
     push = push or bench.settings.commit.push
     # What an earlier run was stopped at, by a signal or by the remote, is finished with this one's.
@@ -57,7 +83,11 @@ def write_and_commit(
     if changes:
         _apply(bench, changes, left, work)
     is_behind = left is not None and left.push
-    committed = _commit(bench, work, push, environ or {}, is_behind=is_behind)
+    try:
+        committed = _commit(bench, work, push, environ or {}, is_behind=is_behind)
+    except Overtaken:
+        _note_again(bench, left)
+        raise
     if push or not work.push:
         forget_unfinished(bench.root)
     return committed
@@ -66,14 +96,24 @@ def write_and_commit(
 def _apply(bench: Workbench, changes: Sequence[FileChange], left: Unfinished | None, work: Unfinished) -> None:
     note_unfinished(bench.root, work)
     try:
-        bench.store.apply(changes)
+        _write(bench, changes)
     except ImageFactoryError:
-        # Nothing was written.
-        if left is None:
-            forget_unfinished(bench.root)
-        else:
-            note_unfinished(bench.root, left)
+        _note_again(bench, left)  # nothing was written
         raise
+
+
+def _write(bench: Workbench, changes: Sequence[FileChange]) -> None:
+    try:
+        bench.store.apply(changes)
+    except Conflict as error:
+        raise Overtaken(error.message, hint=error.hint, location=error.location) from error
+
+
+def _note_again(bench: Workbench, left: Unfinished | None) -> None:
+    if left is None:
+        forget_unfinished(bench.root)
+    else:
+        note_unfinished(bench.root, left)
 
 
 def _commit(
@@ -99,7 +139,12 @@ def _commit(
         )
     url = checkout.remotes().get(identity.remote, identity.remote)
     credentials = push_credentials(url, bench.plugins.sources.values(), environ)
-    return Committed(checkout.push(identity.remote, branch, credentials), pushed=True)
+    try:
+        return Committed(checkout.push(identity.remote, branch, credentials), pushed=True)
+    except Conflict as error:
+        if made is not None and start_over(checkout, identity.remote, branch, credentials, made):
+            raise Overtaken(error.message, hint="nothing was pushed; run it again") from error
+        raise
 
 
 def changed_names(outcomes: Iterable[Outcome], most: int = 4) -> str:
