@@ -25,7 +25,7 @@ from image_factory.errors import (
 from image_factory.model.settings import Settings
 from image_factory.ports import Credentials, Source, SourceRepository
 from image_factory.shell.git_mirror import mirror_folder
-from image_factory.shell.git_source import GitSource, default_cache, register_sources
+from image_factory.shell.git_source import MIN_FOR_LISTING, GitSource, default_cache, register_sources
 from image_factory.testing.git_server import GitServer
 from image_factory.testing.source_contract import FILES, Planted, SourceContract, SourceWorld, plant_repository
 
@@ -110,7 +110,7 @@ def counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return log
 
 
-def test_a_thousand_reads_of_a_local_repository_cost_two_processes(
+def test_a_thousand_reads_of_a_local_repository_cost_three_processes(
     planted: tuple[Path, Planted], counted: Path
 ) -> None:
     folder, _ = planted
@@ -121,7 +121,8 @@ def test_a_thousand_reads_of_a_local_repository_cost_two_processes(
         assert source.read(repository, source.revision(repository, "main"), "Dockerfile") == FILES["Dockerfile"]
     source.close()
 
-    assert len(counted.read_text().split()) == 2
+    # What git says of the folder, one reader, and one listing of its build files.
+    assert len(counted.read_text().split()) == 3
 
 
 def test_a_thousand_files_of_a_remote_repository_cost_a_few_requests(tmp_path: Path) -> None:
@@ -394,3 +395,24 @@ def test_mirrors_lie_in_the_users_cache_unless_config_says_otherwise(monkeypatch
     assert [source.name for source in registered] == ["git"]
     with pytest.raises(InvalidSettings):
         register_sources(registered.append, Settings(plugins={"git": {"cacheDir": 7}}))
+
+
+def test_what_is_read_by_its_listing_is_what_is_read_by_its_path(tmp_path: Path) -> None:
+    with GitServer(tmp_path) as server:
+        server.create(
+            "s.git",
+            {f"apps/{number}/Dockerfile": f"FROM a:{number}\n" for number in range(MIN_FOR_LISTING + 20)},
+        )
+        server.commit("s.git", {}, "Link", links={"apps/link/Dockerfile": "../7/Dockerfile"})
+    source = GitSource()
+    repository = at(str(tmp_path / "s.git"))
+    revision = source.revision(repository, "main")
+
+    texts = [source.read(repository, revision, f"apps/{n}/Dockerfile") for n in range(MIN_FOR_LISTING + 20)]
+    linked = source.read(repository, revision, "apps/link/Dockerfile")
+    with pytest.raises(RemoteNotFound):
+        source.read(repository, revision, "apps/none/Dockerfile")
+    source.close()
+
+    assert texts == [f"FROM a:{number}\n".encode() for number in range(MIN_FOR_LISTING + 20)]
+    assert linked == b"FROM a:7\n"

@@ -161,6 +161,11 @@ def mirror_folder(cache: Path, url: str) -> Path:
     return cache / f"{words}-{hashlib.sha256(url.encode()).hexdigest()[:16]}.git"
 
 
+def is_build_file(path: str) -> bool:
+    """Whether a file's name says that builds are read from it: Dockerfiles, bake and compose files."""
+    return _BUILD_FILE.search(path.rsplit("/", 1)[-1]) is not None
+
+
 def list_tree(git: Git, revision: str, prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
     """Yield mode, kind, id and path of everything below `prefix`, submodules too; folders themselves are left out.
 

@@ -21,7 +21,7 @@ from image_factory.errors import InvalidSettings, ProtocolError, RemoteNotFound,
 from image_factory.hookspecs import hookimpl
 from image_factory.model.settings import Settings
 from image_factory.ports import ChangeProposal, ChangeRequest, Credentials, Source, SourceRepository
-from image_factory.shell.git_mirror import Mirror, list_tree, mirror_folder
+from image_factory.shell.git_mirror import Mirror, is_build_file, list_tree, mirror_folder
 from image_factory.shell.git_objects import Answer, Found, ObjectReader
 from image_factory.shell.git_program import Git, checked_path, checked_ref, is_commit_id, missing_folder
 
@@ -35,6 +35,12 @@ _URL = re.compile(r"(?P<scheme>https?|ssh|file)://[A-Za-z0-9_.~/:@%+\[\]-]+\Z")
 _SCP = re.compile(
     r"(?:[A-Za-z0-9_.][A-Za-z0-9_.-]*@)?[A-Za-z0-9][A-Za-z0-9.-]*:(?!//)[A-Za-z0-9_.~/][A-Za-z0-9_.~/+-]*\Z"
 )
+
+
+MIN_FOR_LISTING = 100
+"""Reads of one revision after which its build files are listed."""
+LINK = "120000"
+"""git's mode of a symbolic link, which must be followed by its path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,8 @@ class GitSource:
         self._lock = threading.Lock()
         self._readers: dict[Path, ObjectReader] = {}
         self._mirrors: dict[str, Mirror] = {}
+        self._reads: dict[tuple[Path, str], int] = {}
+        self._blobs: dict[tuple[Path, str], dict[str, str]] = {}
 
     def claims(self, url: str) -> bool:
         """Whether only git itself can answer: a file URL, a folder, or a loopback address."""
@@ -122,6 +130,7 @@ class GitSource:
         if place.folder is None:
             answer = self._mirror(place, repository).read(name, revision, max_bytes=self._max_file)
         else:
+            name = self._blob(place.folder, revision, path) or name
             answer = self._reader(place.folder).read(name, max_bytes=self._max_file)
             if answer.found is Found.MISSING:
                 commit = self._reader(place.folder).read(f"{revision}^{{commit}}", max_bytes=self._max_file)
@@ -160,6 +169,23 @@ class GitSource:
                 reader.close()
 
     # --- inner ---------------------------------------------------------------------------------------
+
+    def _blob(self, folder: Path, revision: str, path: str) -> str | None:
+        """Return the id of a build file's content once many files of a revision were read, else None.
+
+        git walks a path from the root at every read; in a folder of ten thousand that is most of the
+        work. One listing of the build files serves all further reads.
+        """
+        with self._lock:
+            count = self._reads.get((folder, revision), 0) + 1
+            self._reads[folder, revision] = count
+            if count == MIN_FOR_LISTING:
+                self._blobs[folder, revision] = {
+                    found: oid
+                    for mode, kind, oid, found in list_tree(Git(folder, is_exact=True), revision)
+                    if kind == "blob" and mode != LINK and is_build_file(found)
+                }
+            return self._blobs.get((folder, revision), {}).get(path)
 
     def _content(self, answer: Answer, repository: SourceRepository, revision: str, path: str) -> bytes:
         at = f"{path} in {repository} at {revision[:12]}"
