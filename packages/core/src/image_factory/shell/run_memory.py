@@ -15,7 +15,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ SETTLED = 2_000_000_000
 _FORMAT = 2
 
 Signatures = dict[str, list[int]]
-"""Size, mtime and ctime in nanoseconds, and inode, by path; an empty list for a file that is missing."""
+"""Size, mtime and ctime in nanoseconds, and inode, by path; an empty list for what is missing or cannot be seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ class Snapshot:
     files: Signatures
     folders: tuple[str, ...] = ()
     """Folders whose every file is among `files`."""
-    is_ours: bool = False
-    """Whether only we write them, each as a new file, so that times and inode always tell."""
+    racy: Mapping[str, str] = field(default_factory=dict)
+    """Digests, by path, of files changed so shortly before that their times might not show the next change."""
 
 
 def ask(
@@ -75,20 +75,29 @@ def ask(
 
 
 def look(files: Iterable[Path] = (), folders: Iterable[Path] = (), *, is_ours: bool = False) -> Snapshot:
-    """Return the files as they are now: these, and all in these folders. A missing one counts as missing."""
+    """Return the files as they are now: these, and all in these folders. A missing one counts as missing.
+
+    Args:
+        is_ours: only we write them, each as a new file, so that times and inode always tell.
+    """
     taken_at = time.time_ns()
     listed = tuple(str(folder) for folder in folders)
-    return Snapshot(taken_at, _signatures([str(file) for file in files], listed), listed, is_ours)
+    found = _signatures([str(file) for file in files], listed)
+    # Hashed now, before they are read: what is changed afterwards then differs, be it read or not.
+    racy = {} if is_ours else {path: _digest_or_none(path) for path in _unsettled(found, taken_at)}
+    return Snapshot(taken_at, found, listed, racy)
 
 
 def joined(*snapshots: Snapshot) -> Snapshot:
     """Return one snapshot of all these files; it counts as taken when the first of them was."""
     taken_at = min((snapshot.taken_at for snapshot in snapshots), default=time.time_ns())
     files: Signatures = {}
+    racy: dict[str, str] = {}
     for snapshot in snapshots:
         files |= snapshot.files
+        racy |= snapshot.racy
     folders = tuple(folder for snapshot in snapshots for folder in snapshot.folders)
-    return Snapshot(taken_at, files, folders, all(snapshot.is_ours for snapshot in snapshots))
+    return Snapshot(taken_at, files, folders, racy)
 
 
 def remember(
@@ -96,26 +105,18 @@ def remember(
 ) -> None:
     """Keep what this run read, wrote and reported. Where it cannot be kept, the next run works it out again."""
     with contextlib.suppress(OSError):
-        files: Signatures = {}
-        racy: dict[str, str] = {}
+        seen = joined(*snapshots)
         for snapshot in snapshots:
             # What changed since it was looked at must not count as seen.
             alone = [path for path in snapshot.files if not _lies_in(path, snapshot.folders)]
             if _signatures(alone, snapshot.folders) != snapshot.files:
                 return
-            files |= snapshot.files
-            if not snapshot.is_ours:
-                racy |= {
-                    path: _digest(path)
-                    for path, signature in snapshot.files.items()
-                    if signature and snapshot.taken_at - max(signature[1], signature[2]) <= SETTLED
-                }
         record = {
             "format": _FORMAT,
             "question": question.words,
-            "files": files,
-            "folders": [folder for snapshot in snapshots for folder in snapshot.folders],
-            "racy": racy,
+            "files": seen.files,
+            "folders": seen.folders,
+            "racy": seen.racy,
             "output": None if output is None else [str(output), _digest(str(output))],
             "report": dict(report),
         }
@@ -153,8 +154,11 @@ def forget(question: Question) -> None:
 
 
 def _have_settled(files: Signatures, racy: Iterable[str]) -> bool:
-    now = time.time_ns()
-    return all(now - max(files[path][1], files[path][2]) > SETTLED for path in racy)
+    return not _unsettled({path: files[path] for path in racy}, time.time_ns())
+
+
+def _unsettled(files: Signatures, now: int) -> list[str]:
+    return [path for path, of in files.items() if of and now - max(of[1], of[2]) <= SETTLED]
 
 
 def _lies_in(path: str, folders: Sequence[str]) -> bool:
@@ -167,16 +171,19 @@ def _signatures(files: Sequence[str], folders: Sequence[str]) -> Signatures:
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    found[entry.path] = _of(entry.stat())
-        except FileNotFoundError:
-            found[folder] = []
+                    try:
+                        found[entry.path] = _of(entry.stat())
+                    except OSError:  # a link to nothing, for one: the others are still to be looked at
+                        found[entry.path] = []
+        except OSError:
+            found[folder] = _signature(folder)
     return found
 
 
 def _signature(path: str) -> list[int]:
     try:
         return _of(os.stat(path))  # noqa: PTH116 - as above
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:
         return []
 
 
@@ -187,6 +194,14 @@ def _of(status: os.stat_result) -> list[int]:
 def _digest(path: str) -> str:
     with open(path, "rb") as file:  # noqa: PTH123 - as above
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest_or_none(path: str) -> str:
+    """Return a digest that no file has where there is none, so that the file does not count as unchanged."""
+    try:
+        return _digest(path)
+    except OSError:
+        return ""
 
 
 def _write(question: Question, text: str) -> None:
