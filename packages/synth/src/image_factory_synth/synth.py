@@ -19,7 +19,7 @@ from image_factory_synth.report import Report, report, unchanged
 if TYPE_CHECKING:
     from image_factory.model.settings import Settings
     from image_factory_synth.kargo import Cdk8s
-    from image_factory_synth.synthesize import BudgetOf
+    from image_factory_synth.synthesize import BudgetOf, Synthesis
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +27,18 @@ class Run:
     """What a run did."""
 
     report: Report
-    diff: str = ""
-    """The change of the file as a unified diff; empty where there is none."""
-    text: str | None = field(default=None, repr=False)
-    """The file's text, or what it would be; None where it was not looked at, since nothing changed."""
+    synthesis: Synthesis | None = field(default=None, repr=False)
+    """The texts before and after; None where they were not looked at, since nothing changed."""
+
+    @property
+    def text(self) -> str | None:
+        """The file's text, or what it would be; None where it was not looked at."""
+        return None if self.synthesis is None else self.synthesis.new
+
+    @property
+    def diff(self) -> str:
+        """The change of the file as a unified diff, which takes a while; empty where there is none."""
+        return "" if self.synthesis is None else self.synthesis.diff()
 
 
 def synth(
@@ -105,4 +113,4 @@ def _synth(
     found = report(synthesis, written=not dry_run)
     if not dry_run or synthesis.old == synthesis.new:
         remember(question, [before], found, synthesis.output)
-    return Run(found, synthesis.diff(), synthesis.new)
+    return Run(found, synthesis)
