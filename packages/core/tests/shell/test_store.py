@@ -18,7 +18,7 @@ from image_factory.model.image_state import BaseConfiguration, BaseState, ImageC
 from image_factory.model.settings import Settings
 from image_factory.shell.folder import CACHE_FOLDER
 from image_factory.shell.state_lock import LOCK_FILE, StateLock
-from image_factory.shell.store import FileChange, Store
+from image_factory.shell.store import FileChange, Overtaken, Store
 from image_factory.state.codec import dump, dump_base
 from image_factory.state.merge import record_digest
 
@@ -227,6 +227,18 @@ def test_a_record_that_was_written_in_between_is_compared_with_what_is_there_now
     assert [change.new for change in back] == [dump(first)]
 
 
+def test_what_another_wrote_since_the_records_were_read_is_not_overwritten(store: Store, tmp_path: Path) -> None:
+    write(tmp_path, image("web"), image("api"))
+    read = store.images().records
+    write(tmp_path, record_digest(read["web"], digest("a"), at=AT), image("new"))
+
+    with pytest.raises(Overtaken, match=r"web\.yaml was changed while this run worked on it"):
+        store.plan([record_digest(read["web"], digest("b"), at=AT)])
+    with pytest.raises(Overtaken, match=r"new\.yaml was changed"):
+        store.plan([record_digest(image("new"), digest("b"), at=AT)])
+    assert len(store.plan([record_digest(read["api"], digest("b"), at=AT)])) == 1
+
+
 @pytest.mark.parametrize("name", ["../../etc/passwd", "a/b", ".hidden", ""])
 def test_a_name_that_leads_elsewhere_is_refused(store: Store, name: str) -> None:
     with pytest.raises(UnsafeValue):
@@ -291,7 +303,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from image_factory.model.settings import Settings
-from image_factory.shell.store import FileChange, Store
+from image_factory.shell.store import FileChange, Overtaken, Store
 from pathlib import PurePosixPath
 store = Store(Path(sys.argv[1]), Settings())
 path = PurePosixPath("state/images/web.yaml")

@@ -10,9 +10,10 @@ import pytest
 
 from image_factory.errors import Conflict, NotFound
 from image_factory.shell.git import Checkout
+from image_factory.shell.store import Overtaken
 from image_factory.shell.unfinished import read_unfinished
 from image_factory.usecases.analyze import analyze
-from image_factory.usecases.commit import Overtaken, changed_names, until_settled, write_and_commit
+from image_factory.usecases.commit import changed_names, until_settled, write_and_commit
 from image_factory.usecases.handover import Handover
 from image_factory.usecases.outcome import Done, Outcome, Skipped
 

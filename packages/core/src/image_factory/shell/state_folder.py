@@ -46,7 +46,7 @@ _CHUNK = 100
 class Loaded(Generic[T]):
     """The records of a folder by name, sorted, and the files that could not be read."""
 
-    records: Mapping[str, T]
+    records: Records[T]
     broken: Mapping[str, ImageFactoryError] = field(default_factory=dict)
     """Why a file could not be read, by the name of its record."""
 
@@ -77,6 +77,11 @@ class Records(Mapping[str, T]):
         except ValidationError:
             file = self._folder / f"{name}.yaml"
             return _record(file.read_bytes(), file, name, self._model)
+
+    def digest(self, name: str) -> str | None:
+        """Return the digest of the content that a record was read from; None where there is no such record."""
+        file = self._files.get(name)
+        return None if file is None else file.digest
 
     def values(self) -> ValuesView[T]:
         """Return all records, built."""

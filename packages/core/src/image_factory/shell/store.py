@@ -22,12 +22,12 @@ from image_factory.errors import Conflict, InvalidState, NotFound, UnsafeValue, 
 from image_factory.model.image_state import BaseState, ImageState, StateFolder
 from image_factory.model.settings import Settings
 from image_factory.shell.folder import own_folder
-from image_factory.shell.state_cache import StateCache
+from image_factory.shell.state_cache import StateCache, content_digest
 from image_factory.shell.state_folder import Loaded, check_place, read_folder, read_text
 from image_factory.shell.state_lock import TIMEOUT, StateLock
 from image_factory.state.layout import BASE_IMAGES, CORRUPT_SUFFIX, IMAGES, state_path
 
-__all__ = ["FileChange", "Loaded", "Store"]
+__all__ = ["FileChange", "Loaded", "Overtaken", "Store"]
 
 T = TypeVar("T", bound=ImageState | BaseState)
 
@@ -63,6 +63,10 @@ class FileChange:
         return "".join(lines)
 
 
+class Overtaken(Conflict):
+    """A file is no longer what this run read, so nothing of it was written; the run may be done again."""
+
+
 class Store:
     """The state of one image-factory folder.
 
@@ -80,7 +84,7 @@ class Store:
         self._state = PurePosixPath(settings.state_dir)
         self._cache = cache
         self._lock_timeout = lock_timeout
-        self._loaded: dict[StateFolder, Mapping[str, ImageState] | Mapping[str, BaseState]] = {}
+        self._loaded: dict[StateFolder, Loaded[ImageState] | Loaded[BaseState]] = {}
 
     # --- reading ---------------------------------------------------------------------------------
 
@@ -91,13 +95,13 @@ class Store:
             UnsafeValue: the folder is a link that leads out of the state directory.
         """
         loaded = self._read(IMAGES, ImageState)
-        self._loaded[IMAGES] = loaded.records
+        self._loaded[IMAGES] = loaded
         return loaded
 
     def bases(self) -> Loaded[BaseState]:
         """Return the records of all base images; raises what `images` raises."""
         loaded = self._read(BASE_IMAGES, BaseState)
-        self._loaded[BASE_IMAGES] = loaded.records
+        self._loaded[BASE_IMAGES] = loaded
         return loaded
 
     def _read(self, folder: StateFolder, model: type[T]) -> Loaded[T]:
@@ -126,6 +130,9 @@ class Store:
 
         Records that a file holds already change nothing. A file that cannot be read is set aside. A
         file that a newer program wrote is left alone, since reading it reported that.
+
+        Raises:
+            Overtaken: a file changed since the records were read that these come from.
         """
         changes = [*self._changes(IMAGES, images), *self._changes(BASE_IMAGES, bases)]
         for folder, name in removed:
@@ -138,14 +145,20 @@ class Store:
     def _changes(
         self, folder: StateFolder, records: Iterable[ImageState] | Iterable[BaseState]
     ) -> Iterator[FileChange]:
-        loaded = self._loaded.get(folder, {})
+        loaded = self._loaded.get(folder)
+        known: Mapping[str, ImageState | BaseState] = {} if loaded is None else loaded.records
         for record in records:
             # Most records are what was read; comparing them costs a hundredth of reading the file.
-            if record.name in loaded and loaded[record.name] == record:
+            if record.name in known and known[record.name] == record:
                 continue
             change = self._change(self._path(folder, record.name), record)
-            if change is not None:
-                yield change
+            if change is None:
+                continue
+            if loaded is not None and record.name not in loaded.broken:
+                text = None if change.old is None else content_digest(change.old.encode("utf-8"))
+                if text != loaded.records.digest(record.name):
+                    raise self._overtaken(change.path)
+            yield change
 
     def _change(self, path: PurePosixPath, record: ImageState | BaseState) -> FileChange | None:
         # Not needed, and not imported, where nothing has changed.
@@ -168,7 +181,7 @@ class Store:
         """Write and remove files: all temporary files first, then each into its place.
 
         Raises:
-            Conflict: a file is no longer what the change was made from; nothing was written.
+            Overtaken: a file is no longer what the change was made from; nothing was written.
             Unavailable: another process holds the lock for too long; nothing was written.
             UnsafeValue: a folder of the state directory leads out of it; nothing was written.
         """
@@ -189,10 +202,12 @@ class Store:
     def _check(self, change: FileChange) -> None:
         check_place((self._root / change.path).parent, self._allowed())
         if self._text(change.path, errors="replace" if change.set_aside else "strict") != change.old:
-            raise Conflict(
-                f"{self._root / change.path} was changed while this run worked on it",
-                hint="run it again; nothing was written",
-            )
+            raise self._overtaken(change.path)
+
+    def _overtaken(self, path: PurePosixPath) -> Overtaken:
+        return Overtaken(
+            f"{self._root / path} was changed while this run worked on it", hint="run it again; nothing was written"
+        )
 
     def set_aside_corrupt(self, loaded: Loaded[T]) -> tuple[Path, ...]:
         """Rename files that hold no record to NAME.yaml.corrupt (numbered if there is one); return the new paths.

@@ -11,7 +11,7 @@ from image_factory.errors import Conflict, ImageFactoryError, UserError
 from image_factory.shell.git import Checkout, pause
 from image_factory.shell.git_clone import push_credentials
 from image_factory.shell.git_push import start_over
-from image_factory.shell.store import FileChange
+from image_factory.shell.store import FileChange, Overtaken
 from image_factory.shell.unfinished import Unfinished, forget_unfinished, note_unfinished, read_unfinished
 from image_factory.usecases.outcome import Outcome, Skipped
 from image_factory.usecases.workbench import Workbench
@@ -26,10 +26,6 @@ class Committed:
     commit: str | None
     reason: str = ""
     pushed: bool = False
-
-
-class Overtaken(Conflict):
-    """Others wrote the same files meanwhile. Nothing of this run is left; it may learn and write again."""
 
 
 def until_settled(work: Callable[[], T], *, attempts: int = 10, sleep: Callable[[float], None] = time.sleep) -> T:
@@ -71,7 +67,7 @@ def write_and_commit(
         Overtaken: a file was changed meanwhile, here or on the remote; what this run wrote is taken back.
     """
     if not commit:
-        _write(bench, changes)
+        bench.store.apply(changes)
         return Committed(None, "left uncommitted, as asked" if changes else "nothing changed")
     push = push or bench.settings.commit.push
     # What an earlier run was stopped at, by a signal or by the remote, is finished with this one's.
@@ -96,17 +92,10 @@ def write_and_commit(
 def _apply(bench: Workbench, changes: Sequence[FileChange], left: Unfinished | None, work: Unfinished) -> None:
     note_unfinished(bench.root, work)
     try:
-        _write(bench, changes)
+        bench.store.apply(changes)
     except ImageFactoryError:
         _note_again(bench, left)  # nothing was written
         raise
-
-
-def _write(bench: Workbench, changes: Sequence[FileChange]) -> None:
-    try:
-        bench.store.apply(changes)
-    except Conflict as error:
-        raise Overtaken(error.message, hint=error.hint, location=error.location) from error
 
 
 def _note_again(bench: Workbench, left: Unfinished | None) -> None:
