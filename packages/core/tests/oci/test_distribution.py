@@ -198,6 +198,17 @@ def test_a_refusal_for_now_says_for_how_long() -> None:
     assert caught.value.retry_after == timedelta(seconds=30)
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [{"retry_after": "30"}, {"x_ratelimit_remaining": "0", "x_ratelimit_reset": str(int(NOW.timestamp()) + 30)}],
+)
+def test_a_closed_door_that_says_when_to_come_back_is_a_limit(headers: dict[str, str]) -> None:
+    with pytest.raises(RateLimited) as caught:
+        check_status(response(403, **headers), "x", NOW)
+
+    assert caught.value.retry_after == timedelta(seconds=30)
+
+
 # --- digests -----------------------------------------------------------------------------------
 
 
@@ -402,6 +413,34 @@ def test_how_long_to_wait_comes_in_seconds_or_as_a_date(text: str, expected: tim
 
 def test_no_header_means_no_wait_is_known() -> None:
     assert retry_after({}, NOW) is None
+
+
+SOON = str(int(NOW.timestamp()) + 90)
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"x-retry-after": SOON}, 90),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": SOON}, 90),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1"}, 0),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": SOON, "retry-after": "5"}, 5),
+        ({"x-ratelimit-remaining": "1", "x-ratelimit-reset": SOON}, None),
+        ({"x-ratelimit-reset": SOON}, None),
+        ({"x-ratelimit-remaining": "0"}, None),
+        ({"x-retry-after": "9" * 11}, None),
+        ({"x-retry-after": "soon"}, None),
+        ({"x-retry-after": "٣"}, None),
+    ],
+)
+def test_without_it_an_instant_of_reset_counts_where_it_means_now(
+    headers: dict[str, str], expected: int | None
+) -> None:
+    assert retry_after(headers, NOW) == (None if expected is None else timedelta(seconds=expected))
+
+
+def test_a_far_reset_is_no_longer_than_the_longest_wait() -> None:
+    assert retry_after({"x-retry-after": "9" * 10}, NOW) == MAX_WAIT
 
 
 @given(st.integers(0, 3_155_760_000 - 1))

@@ -157,7 +157,7 @@ def check_status(response: HttpResponse, what: str, now: datetime) -> None:
     Raises:
         AuthenticationRequired: 401, 403, which many registries also answer for what does not exist.
         RemoteNotFound: 404, 410.
-        RateLimited: 429.
+        RateLimited: 429, and a 403 that says when to ask again, as GitHub's API answers.
         Unavailable: 408, 5xx.
         RemoteRefused: every other 4xx.
         ProtocolError: a status that answers nothing.
@@ -167,7 +167,14 @@ def check_status(response: HttpResponse, what: str, now: datetime) -> None:
         return
     detail = f"{what} (HTTP {status}{_codes(response)})"
     error: ImageFactoryError
-    if status in (401, 403):
+    wait = retry_after(response.headers, now)
+    if status == 429 or (status == 403 and wait is not None):
+        error = RateLimited(
+            f"too many requests: {detail}",
+            retry_after=wait,
+            hint="it is asked again later; credentials raise the limit of most registries",
+        )
+    elif status in (401, 403):
         hint = "missing or no access: check its name, and the credentials for its registry (docker login)"
         error = AuthenticationRequired(f"missing or no access: {detail}", hint=hint)
     elif status in (404, 410):
@@ -287,13 +294,23 @@ def read_rate_limit(headers: Mapping[str, str]) -> RateLimit | None:
 def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
     """Return how long `Retry-After` asks to wait, in seconds or as a date (RFC 9110, section 10.2.3).
 
-    Between nothing and `MAX_WAIT`; None where the header is missing or unreadable.
+    Where it is missing: until the second since 1970 that Docker Hub's API names as `x-retry-after`,
+    and GitHub's as `x-ratelimit-reset` once `x-ratelimit-remaining` is 0. Between nothing and
+    `MAX_WAIT`; None where nothing is said, or nothing readable.
     """
     text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
         return MAX_WAIT if len(text) > 9 else min(timedelta(seconds=int(text)), MAX_WAIT)
-    instant = parse_http_date(text)
+    instant = parse_http_date(text) or _reset_at(headers)
     return None if instant is None else min(max(instant - now, timedelta()), MAX_WAIT)
+
+
+def _reset_at(headers: Mapping[str, str]) -> datetime | None:
+    is_spent = headers.get("x-ratelimit-remaining", "").strip() == "0"
+    text = headers.get("x-retry-after", "") or (headers.get("x-ratelimit-reset", "") if is_spent else "")
+    text = text.strip()
+    # Ten digits last until the year 2286.
+    return datetime.fromtimestamp(int(text), UTC) if text.isascii() and text.isdigit() and len(text) <= 10 else None
 
 
 def parse_http_date(text: str) -> datetime | None:
