@@ -1,4 +1,4 @@
-"""Runs tell a stranger's notifier, installed as strangers install theirs, and no failure of it shows in the exit code."""
+"""Runs tell a stranger's notifier, installed as strangers install theirs; no failure of it is in the exit code."""
 
 from __future__ import annotations
 
