@@ -55,6 +55,16 @@ def test_the_summary_says_what_was_added_changed_and_removed(folder: Path, capsy
     assert third == f"{output} is up to date: 5 resources for Kargo 1.11\n"
 
 
+def test_with_a_program_s_log_nothing_but_its_lines_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "state" / "base-images" / "node-22.yaml").write_text(HALF_A_BASE)
+
+    assert run(["synth", "--dry-run", "--log-format", "json"]) == 0
+
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert [json.loads(line)["image"] for line in shown.err.splitlines()] == ["node-22"]
+
+
 def test_json_is_one_document_and_warnings_stay_out_of_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "state" / "base-images" / "node-22.yaml").write_text(HALF_A_BASE)
 

@@ -57,7 +57,7 @@ def command(
     found = run.report
     if as_json:
         sys.stdout.write(json.dumps({**found, "diff": run.diff} if with_diff else found, indent=2) + "\n")
-    else:
+    elif log_format != "json":  # with a program's log, nothing but its lines is said
         sys.stdout.write("".join(f"{line}\n" for line in _lines(found, dry_run=dry_run)))
         if with_report:
             _write_traffic(found)
