@@ -178,3 +178,36 @@ def test_a_broken_state_file_makes_the_run_partial(web: Folder) -> None:
     assert "web.yaml" in ran.err
     assert (web.root / "state/images/web.yaml.corrupt").read_text() == "a: [\n"
     assert web.run("analyze").code == 0
+
+
+@pytest.mark.parametrize("text", ["- name: [\n", "hello\n"], ids=["not YAML", "no list"])
+def test_an_images_yaml_of_which_nothing_can_be_read_is_bad_input(web: Folder, text: str) -> None:
+    web.write("images.yaml", text)
+
+    ran = web.run("analyze", "--json")
+
+    assert ran.code == 2
+    assert [problem["file"] for problem in ran.json["problems"]] == [str(web.root / "images.yaml")]
+
+
+def test_a_digest_alone_is_told_as_such(web: Folder) -> None:
+    web.run("analyze")
+
+    ran = web.run("analyze", "--image", "web", "--digest", "sha256:abc123")
+
+    assert ran.out.splitlines()[0] == "✓ web: digest sha256:abc123"
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        pytest.param(["--dockerfile", "../../etc/passwd"], "not a path inside the repository", id="path"),
+        pytest.param(["--source-repo", "--upload-pack=x"], "not a source repository", id="option"),
+    ],
+)
+def test_a_source_that_is_none_is_told_in_our_words(web: Folder, words: list[str], hint: str) -> None:
+    ran = web.run("analyze", "--image", "web", *words)
+
+    assert ran.code == 2
+    assert ran.err.splitlines()[1].startswith(f"hint: {hint}")
+    assert "type=" not in ran.err

@@ -16,7 +16,14 @@ from image_factory.usecases.outcome import Outcome, Skipped, exit_code
 from image_factory_cli.folder import folder_options
 from image_factory_cli.logs import LogFormat
 from image_factory_cli.notices import notify_option, tell
-from image_factory_cli.render import outcome_to_json, report_problems, show_diff, show_outcomes, write_json
+from image_factory_cli.render import (
+    error_to_json,
+    outcome_to_json,
+    report_problems,
+    show_diff,
+    show_outcomes,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from image_factory.errors import ImageFactoryError
@@ -169,6 +176,7 @@ def _finish(
                 "outcomes": [outcome_to_json(outcome) for outcome in outcomes],
                 "files": [str(change.path) for change in changes],
                 "commit": committed.commit if committed else None,
+                "problems": [error_to_json(problem) for problem in problems],
             }
         )
     elif not show.is_quiet:
@@ -178,7 +186,8 @@ def _finish(
         elif changes and committed:
             click.echo(f"no commit: {committed.reason}")
     report_problems(problems, op="analyze", is_quiet=show.is_quiet)
-    return exit_code(outcomes) or (3 if problems else 0)
+    # Where nothing at all could be read of images.yaml, nothing was done.
+    return exit_code(outcomes) or ((3 if outcomes else 2) if problems else 0)
 
 
 def revisions(bench: Any) -> Callable[[Origin], str | None]:

@@ -13,7 +13,14 @@ from image_factory.usecases.outcome import exit_code
 from image_factory_cli.folder import folder_options
 from image_factory_cli.logs import LogFormat
 from image_factory_cli.notices import notify_option, tell
-from image_factory_cli.render import outcome_to_json, report_problems, show_diff, show_outcomes, write_json
+from image_factory_cli.render import (
+    error_to_json,
+    outcome_to_json,
+    report_problems,
+    show_diff,
+    show_outcomes,
+    write_json,
+)
 
 
 @click.command(epilog="Example: image-factory observe --base node-22-bookworm-slim")
@@ -76,6 +83,7 @@ def command(
                 "outcomes": [outcome_to_json(outcome) for outcome in seen.outcomes],
                 "files": [str(change.path) for change in seen.changes],
                 "commit": committed.commit if committed else None,
+                "problems": [error_to_json(problem) for problem in seen.problems],
             }
         )
     elif not is_quiet:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from pydantic import ValidationError
+
 from image_factory.decide.discovery import Discovery, decide_discovery, tag_pattern, watched_references
 from image_factory.decide.naming import assign_names
 from image_factory.decide.notices import decide_analysis_event
@@ -148,7 +150,13 @@ def _source(enrollment: Enrollment, handover: Handover | None) -> Source:
         return Source.model_validate({**enrollment.source.model_dump(), **overrides})
     except ValueError as error:
         given = ", ".join(f"{key} {value!r}" for key, value in overrides.items())
-        raise UserError(f"not a source: {given}", hint=str(error).splitlines()[-1].strip()) from error
+        raise UserError(f"not a source: {given}", hint=_told(error)) from error
+
+
+def _told(error: ValueError) -> str:
+    """Return what a field's check says, without what pydantic adds to it."""
+    found = error.errors(include_url=False)[0]["msg"] if isinstance(error, ValidationError) else str(error)
+    return found.removeprefix("Value error, ")
 
 
 def _watched(answers: Iterable[Answer]) -> list[str]:
@@ -269,6 +277,8 @@ def _outcome(old: ImageState | None, state: ImageState) -> Outcome:
     version = state.runtime.current_version
     if version and (old is None or old.runtime.current_version != version):
         changes.append(f"version {version}")
+    elif state.runtime.current_digest != (old.runtime.current_digest if old else None):
+        changes.append(f"digest {state.runtime.current_digest}")
     return Done(state.name, tuple(changes) or ("its enrollment changed",))
 
 
