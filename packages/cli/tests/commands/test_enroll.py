@@ -71,7 +71,7 @@ def test_a_dry_run_shows_added_lines_only(root: Path, capsys: pytest.CaptureFixt
 def test_everything_wrong_is_said_at_once_and_nothing_is_written(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = run(["enroll", "web", "--source-repo", "a/b", "--branch=--upload-pack=x", "--source-provider", "gitlab"])
+    code = run(["enroll", "web", "--source-repo", "a/b", "--branch=--upload-pack=x", "--source-provider", "gitea"])
 
     err = capsys.readouterr().err
     assert code == 2
@@ -79,7 +79,7 @@ def test_everything_wrong_is_said_at_once_and_nothing_is_written(
         "registry: missing",
         "repository: missing",
         "not a branch: '--upload-pack=x'",
-        "image-factory[gitlab]",
+        "no source plugin is called 'gitea'",
     ):
         assert said in err
     assert (root / "images.yaml").read_text() == OURS
@@ -115,3 +115,17 @@ def test_at_a_terminal_what_is_missing_is_asked_for(root: Path) -> None:
         ("redis", "7-alpine"),
         ("postgres", "16-alpine"),
     ]
+
+
+def test_a_request_needs_to_know_the_repository_of_the_folder(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*MANAGED, "--pr"]) == 2
+
+    assert "cannot tell which repository holds this folder" in capsys.readouterr().err
+
+
+def test_a_request_to_a_host_without_a_plugin_is_refused(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / "config.yaml").write_text("kargo: {stateRepository: 'https://git.example.com/acme/platform.git'}\n")
+
+    assert run([*MANAGED, "--pr"]) == 2
+
+    assert "no plugin opens change requests at https://git.example.com/acme/platform.git" in capsys.readouterr().err

@@ -6,15 +6,18 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from image_factory.errors import InvalidSettings
 from image_factory_cli.commands.validate import installed_plugins
-from image_factory_cli.folder import folder_options
+from image_factory_cli.folder import folder_options, workbench
 from image_factory_cli.logs import LogFormat, configure_logs
 from image_factory_cli.render import show_problems
+
+if TYPE_CHECKING:
+    from image_factory.model.settings import Settings
 
 
 @click.command(
@@ -37,6 +40,7 @@ from image_factory_cli.render import show_problems
 @click.option("--tag", metavar="TAG", help="The one tag to watch.")
 @click.option("--constraint", metavar="RANGE", help="The range of versions to watch.")
 @click.option("--owner", metavar="WHO", help="Who answers for it, for the catalog.")
+@click.option("--pr", "as_request", is_flag=True, help="Open a change request with it in place of writing it here.")
 @click.option("--dry-run", is_flag=True, help="Show the change to images.yaml, and make none.")
 @folder_options
 def command(
@@ -44,13 +48,15 @@ def command(
     directory: Path | None,
     log_format: LogFormat,
     log_level: str | None,
+    as_request: bool,
     dry_run: bool,
     **given: Any,
 ) -> int:
     """Add the image NAME to images.yaml, below what is there.
 
     With a source it is managed: its base images are found and it is rebuilt on them. Without one it
-    is only watched. At a terminal, what is missing is asked for.
+    is only watched. At a terminal, what is missing is asked for. With --pr it becomes a pull or merge
+    request in the repository that holds the folder: kargo.stateRepository, else the checkout's remote.
     """
     from image_factory.shell.settings import find_root, load_settings
     from image_factory.shell.store import FileChange
@@ -63,6 +69,8 @@ def command(
     if sys.stdin.isatty() and sys.stdout.isatty():
         given |= _ask(name, given)
     entry = entry_of(name, given)
+    if as_request:
+        return _propose(root, settings, entry, dry_run=dry_run)
     try:
         enrolled = enroll(root, settings, entry, plugins=installed_plugins(root, settings), dry_run=dry_run)
     except EntryRefused as refused:
@@ -73,6 +81,26 @@ def command(
         return 0
     click.echo(f"enrolled {name} in {enrolled.path}")
     click.echo(f"next: image-factory analyze --image {name}")
+    return 0
+
+
+def _propose(root: Path, settings: Settings, entry: Mapping[str, Any], *, dry_run: bool) -> int:
+    from image_factory.shell.store import FileChange
+    from image_factory.usecases.enroll import EntryRefused, propose_enrollment
+    from image_factory_cli.render import show_diff
+
+    try:
+        proposed = propose_enrollment(workbench(root, settings), entry, dry_run=dry_run)
+    except EntryRefused as refused:
+        show_problems(refused.problems)
+        return refused.exit_code
+    proposal = proposed.proposal
+    if proposed.opened is None:
+        click.echo(f"would open in {proposed.repository}: {proposal.branch} to {proposal.base}, {proposal.title!r}")
+        show_diff([FileChange(PurePosixPath(proposal.edits[0].path), proposed.old, proposed.new)])
+        return 0
+    click.echo(f"opened {proposed.opened.url}")
+    click.echo(f"next: once it is merged, image-factory analyze --image {entry['name']}")
     return 0
 
 

@@ -1,0 +1,67 @@
+"""`rebuild`: the request is shown before it is sent, and refused before its time. (The flow: tests/e2e.)"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def offline(folder: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """An image whose GitHub is a port where nothing listens."""
+    pytest.importorskip("image_factory_github", reason="the plugin github is not installed")
+    monkeypatch.setenv("PLANTED", "ghp_plantedR3buildToken")
+    folder.managed("web")
+    source = "{provider: github, host: 'http://127.0.0.1:9', repo: acme/web}"
+    folder.write("images.yaml", f"- {{name: web, registry: ghcr.io, repository: acme/web, source: {source}}}\n")
+    folder.write("config.yaml", "plugins: {github: {hosts: {'http://127.0.0.1:9': {tokenEnv: PLANTED}}}}\n")
+    return folder
+
+
+def test_a_dry_run_prints_the_exact_request_even_offline(offline: Any) -> None:
+    ran = offline.run("rebuild", "web", "--dry-run")
+
+    lines = ran.out.splitlines()
+    assert ran.code == 0
+    assert lines[0] == "POST http://127.0.0.1:9/api/v3/repos/acme/web/actions/workflows/web.yml/dispatches"
+    assert "Authorization: Bearer ••••••" in lines
+    assert '"version_bump": "patch"' in ran.out
+    assert "cannot read which inputs the workflow declares" in ran.err
+    assert "ghp_planted" not in ran.out + ran.err
+
+
+def test_a_dry_run_as_json_holds_method_url_headers_and_body(offline: Any) -> None:
+    told = offline.run("rebuild", "web", "--dry-run", "--json", "--bump", "minor").json
+
+    assert told["method"] == "POST"
+    assert told["headers"]["Authorization"] == "Bearer ••••••"
+    assert told["json"]["inputs"]["request_id"] == told["requestId"]
+    assert told["json"]["inputs"]["version_bump"] == "minor"
+    assert told["warnings"][0]["error"].startswith("cannot read which inputs")
+
+
+def test_without_a_provider_s_answer_nothing_is_started(offline: Any) -> None:
+    ran = offline.run("rebuild", "web")
+
+    assert ran.code == 5
+    assert "does not answer" in ran.err
+
+
+def test_an_image_that_nothing_builds_is_refused(folder: Any) -> None:
+    folder.managed("web")
+    folder.write("images.yaml", "- {name: redis, repository: library/redis, tag: '7'}\n")
+
+    ran = folder.run("rebuild", "redis")
+
+    assert ran.code == 2
+    assert "image 'redis' is external" in ran.err
+
+
+def test_a_provider_that_starts_no_builds_is_named(folder: Any) -> None:
+    folder.managed("web")
+
+    ran = folder.run("rebuild", "web", "--dry-run")
+
+    assert ran.code == 2
+    assert "no build trigger plugin is called 'git'" in ran.err
