@@ -349,6 +349,9 @@ class Handler(BaseHTTPRequestHandler):
         if Misbehavior.NULL_TAGS in registry.misbehaviors:
             self._json(200, {"name": name, "tags": None})
             return
+        if Misbehavior.STRANGE_TAGS in registry.misbehaviors:
+            self._json(200, {"name": name, "tags": [*tags, "../../\x1b[2J"]})
+            return
         wanted = "".join(self._query.get("n", []))
         if wanted and Misbehavior.REFUSES_N in registry.misbehaviors:
             self._error(400, "PAGINATION_NUMBER_INVALID", "invalid number of results requested")

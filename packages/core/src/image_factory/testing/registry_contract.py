@@ -26,6 +26,7 @@ from image_factory.errors import (
     RateLimited,
     RemoteError,
     RemoteNotFound,
+    RemoteRefused,
     Unavailable,
 )
 from image_factory.model.settings import RegistrySettings, Settings
@@ -142,6 +143,15 @@ class RegistryReading:
         versions = list(world.registry.versions(world.repository))
 
         assert sorted(version.tag for version in versions) == sorted([*TAGS, "single"])
+
+    def test_what_versions_tell_is_true_and_the_newest_come_first(self, world: World) -> None:
+        versions = list(world.registry.versions(world.repository))
+
+        told = {version.tag: version.digest for version in versions if version.digest is not None}
+        assert told == {name: world.registry.resolve(world.tag(name)) for name in told}
+        dates = [version.published_at for version in versions if version.published_at is not None]
+        assert dates == sorted(dates, reverse=True)
+        assert all(version.url is None or version.url.startswith("https://") for version in versions)
 
     def test_its_rate_profile_is_a_limit_or_none(self, world: World) -> None:
         profile = world.registry.rate_profile(world.repository)
@@ -261,11 +271,20 @@ class RegistryContract(RegistryReading):
 
     # --- tag lists ----------------------------------------------------------------------------
 
-    def test_tags_come_from_every_page(self, build: Build) -> None:
+    def test_tags_and_versions_come_from_every_page(self, build: Build) -> None:
         world, server, _ = build(page_size=2)
 
         assert len(list(world.registry.tags(world.repository))) == len(TAGS) + 1
         assert server.count(containing="/tags/list") == 3
+        assert len(list(world.registry.versions(world.repository))) == len(TAGS) + 1
+
+    def test_what_is_no_tag_is_not_passed_on(self, build: Build) -> None:
+        world, server, _ = build()
+
+        with server.misbehaving(Misbehavior.STRANGE_TAGS):
+            for ask in (world.registry.tags, world.registry.versions):
+                with pytest.raises(ProtocolError):
+                    list(ask(world.repository))
 
     def test_null_for_tags_is_none(self, build: Build) -> None:
         world, server, _ = build()
@@ -362,6 +381,28 @@ class RegistryContract(RegistryReading):
         clock.advance(timedelta(hours=7))
         assert world.registry.resolve(world.tag("1.2")) == IMAGE.digest
 
+    @pytest.mark.parametrize(
+        ("status", "kind"),
+        [
+            (400, RemoteRefused),
+            (401, AuthenticationRequired),
+            (403, AuthenticationRequired),
+            (404, RemoteNotFound),
+            (429, RateLimited),
+            (500, Unavailable),
+            (502, Unavailable),
+        ],
+    )
+    def test_a_status_is_an_error_by_who_acts_next(self, build: Build, status: int, kind: type[RemoteError]) -> None:
+        world, server, _ = build()
+        server.fail_next(status, 1000, {"Retry-After": "120"} if status == 429 else None)
+
+        for ask in (lambda: world.registry.resolve(world.tag("1")), *self._questions(world)):
+            with pytest.raises(kind) as caught:
+                ask()
+            assert getattr(caught.value, "retry_after", timedelta(minutes=2)) == timedelta(minutes=2)
+            assert caught.value.hint
+
     # --- hostility ----------------------------------------------------------------------------
 
     def test_a_web_page_is_no_registry(self, build: Build) -> None:
@@ -450,6 +491,7 @@ class RegistryContract(RegistryReading):
         return (
             lambda: world.registry.manifest(world.repository, IMAGE.digest),
             lambda: list(world.registry.tags(world.repository)),
+            lambda: list(world.registry.versions(world.repository)),
             lambda: world.registry.metadata(world.repository, SINGLE.digest),
         )
 

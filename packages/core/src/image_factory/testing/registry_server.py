@@ -39,6 +39,7 @@ class Misbehavior(StrEnum):
     WRONG_DIGEST = "claims a digest that its content has not"
     NO_DIGEST_HEADER = "sends no Docker-Content-Digest"
     HEAD_REFUSED = "answers 405 to HEAD"
+    STRANGE_TAGS = "lists what is no tag"
     NULL_TAGS = "answers null for no tags"
     FOREIGN_LINK = "links to the next page on another host"
     LINK_LOOP = "links each page to itself"
