@@ -93,6 +93,12 @@ def test_the_name_of_a_bad_entry_is_known_so_that_its_state_is_not_archived() ->
             ["tag:"], "8: pg: allowTags: missing, as are tag, constraint and source", "^16-alpine$", id="none"
         ),
         pytest.param(["tag: [a]"], "9: pg: tag: a list stands where text is meant", "16-alpine", id="a list"),
+        pytest.param(
+            ["constraint: not a range"],
+            "9: pg: constraint: not a range of versions: 'not a range'",
+            "^16.0.0",
+            id="a constraint that is no range",
+        ),
         pytest.param(["tag: 'a:b'"], "9: pg: tag: not a tag: 'a:b'", "letters", id="a tag that is none"),
         pytest.param(
             ["tag: x", "criticality: hihg"],

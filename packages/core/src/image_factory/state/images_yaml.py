@@ -12,8 +12,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from image_factory.decide.semver import InvalidRange, Range
 from image_factory.errors import Conflict, ImageFactoryError, InvalidEnrollment, Location, UnknownPlugin
-from image_factory.model.enrollment import DEFAULT_PROVIDER, Enrollment, find_broken_rules, find_idle_keys
+from image_factory.model.enrollment import (
+    DEFAULT_PROVIDER,
+    Enrollment,
+    SelectionStrategy,
+    find_broken_rules,
+    find_idle_keys,
+)
 from image_factory.state.field_problems import (
     Step,
     Subject,
@@ -127,6 +134,10 @@ def _read_entries(root: ListNode, file: str, plugins: PluginNames | None) -> Ima
             subject.wrong(rule.path, rule.problem, rule.hint, _line_of(entry, rule.path))
             for rule in find_broken_rules(value)
         ]
+        if enrollment is not None and not _has_range(enrollment):
+            hint = "write one such as ^16.0.0 or >=1.2 <2; for one tag write tag"
+            message = f"not a range of versions: {shorten(enrollment.constraint or '')}"
+            broken.append(subject.wrong(("constraint",), message, hint, _line_of(entry, ("constraint",))))
         problems += wrong + broken
         problems += [
             subject.wrong(
@@ -151,6 +162,17 @@ def _read_entries(root: ListNode, file: str, plugins: PluginNames | None) -> Ima
         warnings=tuple(sorted(warnings, key=_by_line)),
         names=frozenset(lines),
     )
+
+
+def _has_range(enrollment: Enrollment) -> bool:
+    """Whether the constraint is a range, where versions are picked by it."""
+    if enrollment.constraint is None or enrollment.strategy is not SelectionStrategy.SEMVER:
+        return True
+    try:
+        Range.parse(enrollment.constraint)
+    except InvalidRange:
+        return False
+    return True
 
 
 def _unknown_plugins(
