@@ -59,7 +59,7 @@ def register_sources(register: Callable[[Source], None], settings: Settings, htt
     """Introduce sources of Dockerfiles by calling `register` with each.
 
     Called once at start-up; all plugins answer. Whatever it raises stops start-up with an error that
-    names the plugin. Used by git (built in), github.
+    names the plugin. Used by git (built in), github, gitlab.
     """
 
 
@@ -70,7 +70,7 @@ def register_build_triggers(
     """Introduce ways to start a build by calling `register` with each.
 
     Called once at start-up; all plugins answer. Whatever it raises stops start-up with an error that
-    names the plugin. Used by github.
+    names the plugin. Used by github, gitlab.
     """
 
 
