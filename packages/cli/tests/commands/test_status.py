@@ -69,3 +69,13 @@ def test_a_broken_file_is_named_and_the_others_are_shown(web: Folder) -> None:
     assert ran.code == 3
     assert "other.yaml" in ran.err
     assert "web" in ran.out
+
+
+def test_an_image_whose_dockerfile_cannot_be_read_is_not_called_up_to_date(web: Folder) -> None:
+    web.managed("web", "api")
+    web.run("analyze")
+
+    images = web.run("status").out.split("\n\n")[0].splitlines()
+
+    assert images[1].split()[:5] == ["api", "managed", "failed", "-", "unknown"]
+    assert images[3].startswith("✗ api: no file api/Dockerfile")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from image_factory_cli.folder import folder_options, open_workbench
 from image_factory_cli.logs import LogFormat
 from image_factory_cli.render import error_to_json, show_problems, show_table, write_json
+
+if TYPE_CHECKING:
+    from image_factory.usecases.status import ImageStatus
 
 
 @click.command(epilog="Example: image-factory status backstage --json")
@@ -67,13 +71,16 @@ def _show(status: object) -> None:
                 str(one.state.kind),
                 str(runtime.discovery_status),
                 runtime.current_version or "-",
-                str(one.rebuild) if one.state.kind == "managed" else "-",
+                _rebuild(one),
                 instant(one.eligible_at) or "-",
                 ", ".join(one.state.configuration.base_images) or "-",
             )
         )
     rows += [(name, "-", "not analyzed", "-", "-", "-", "-") for name in status.unanalyzed]
     show_table(("IMAGE", "KIND", "DISCOVERY", "VERSION", "REBUILD", "ELIGIBLE AT", "BUILT ON"), rows)
+    for name, one in status.images.items():
+        if one.state.runtime.discovery_error:
+            click.echo(f"{click.style('✗', fg='red')} {name}: {one.state.runtime.discovery_error}")
     if status.bases:
         click.echo()
     bases = [
@@ -89,3 +96,11 @@ def _show(status: object) -> None:
     ]
     if bases:
         show_table(("BASE IMAGE", "REFERENCE", "DIGEST", "SINCE", "DEPENDENTS", "PROBLEM"), bases)
+
+
+def _rebuild(one: ImageStatus) -> str:
+    if one.state.kind != "managed":
+        return "-"
+    # Nothing can be said of an image of which no base is known because its Dockerfile could not be read.
+    is_unknown = one.state.runtime.discovery_error is not None and not one.causes
+    return "unknown" if is_unknown else str(one.rebuild)
