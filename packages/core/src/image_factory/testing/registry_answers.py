@@ -6,6 +6,7 @@ import base64
 import json
 import re
 import secrets
+from bisect import bisect_right
 from collections.abc import Mapping
 from datetime import timedelta
 from hmac import compare_digest
@@ -358,11 +359,11 @@ class Handler(BaseHTTPRequestHandler):
             return
         last = "".join(self._query.get("last", []))
         size = min(int(wanted), registry.page_size) if wanted.isascii() and wanted.isdigit() else registry.page_size
-        rest = [tag for tag in tags if tag > last]
-        page, headers = rest[:size], {}
+        start = bisect_right(tags, last)
+        page, headers = tags[start : start + size], {}
         if Misbehavior.LINK_LOOP in registry.misbehaviors:
             headers["Link"] = f'<{self.path}>; rel="next"'
-        elif len(rest) > size and page:
+        elif len(tags) > start + size and page:
             foreign = registry.redirect_to if Misbehavior.FOREIGN_LINK in registry.misbehaviors else ""
             outer = self._outer(name)
             headers["Link"] = f'<{foreign}/v2/{outer}/tags/list?n={size}&last={quote(page[-1])}>; rel="next"'

@@ -390,7 +390,6 @@ class RegistryContract(RegistryReading):
             (404, RemoteNotFound),
             (429, RateLimited),
             (500, Unavailable),
-            (502, Unavailable),
         ],
     )
     def test_a_status_is_an_error_by_who_acts_next(self, build: Build, status: int, kind: type[RemoteError]) -> None:
