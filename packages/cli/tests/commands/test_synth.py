@@ -65,6 +65,31 @@ def test_with_a_program_s_log_nothing_but_its_lines_is_said(folder: Path, capsys
     assert [json.loads(line)["image"] for line in shown.err.splitlines()] == ["node-22"]
 
 
+def test_an_images_yaml_in_another_encoding_is_named_with_its_line(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "images.yaml").write_bytes(IMAGES.encode() + b"- name: caf\xe9\n")
+
+    assert run(["synth"]) == 2
+
+    assert capsys.readouterr().err.splitlines() == [
+        f"error: {folder}/images.yaml:4: not UTF-8: the byte 0xe9",
+        "hint: save the file as UTF-8",
+    ]
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"a: [", b"- 1\n", b"<<<<<<< HEAD\n"])
+def test_an_output_that_was_broken_is_written_anew(folder: Path, content: bytes) -> None:
+    assert run(["synth"]) == 0
+    output = folder / "dist/image-factory.k8s.yaml"
+    whole = output.read_bytes()
+    output.write_bytes(content)
+
+    assert run(["synth"]) == 0
+
+    assert output.read_bytes() == whole
+
+
 def test_json_is_one_document_and_warnings_stay_out_of_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "state" / "base-images" / "node-22.yaml").write_text(HALF_A_BASE)
 

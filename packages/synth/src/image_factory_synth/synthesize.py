@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from image_factory.errors import ImageFactoryError, InvalidEnrollment, NotFound
+from image_factory.errors import ImageFactoryError
 from image_factory.model.settings import Settings
 from image_factory.oci.reference import Repository
+from image_factory.shell.images_file import load_images_text
 from image_factory.shell.store import Store
 from image_factory.state.images_yaml import ImagesFile, read_images
 from image_factory.state.layout import OUTPUT_FILE
@@ -143,10 +144,7 @@ def synthesize(
 
 
 def _read_images(path: Path) -> ImagesFile:
-    text = _read(path)
-    if text is None:
-        raise NotFound(f"no {path}", hint="image-factory init makes one")
-    images = read_images(text, str(path))
+    images = read_images(load_images_text(path, path.parent), str(path))
     if images.problems and not images.names:
         # Nothing of it can be read. An output without any image would have the cluster drop them all.
         raise images.problems[0]
@@ -158,8 +156,8 @@ def _read(path: Path) -> str | None:
         return path.read_bytes().decode("utf-8")
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidEnrollment(f"cannot read {path}: {error}", hint="make it a readable UTF-8 file") from error
+    except UnicodeDecodeError:
+        return None  # written anew
 
 
 def _budgets(
