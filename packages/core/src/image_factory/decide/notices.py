@@ -77,11 +77,11 @@ def decide_analysis_event(old: ImageState | None, new: ImageState, *, at: dateti
 
 def decide_batch(events: Iterable[Event]) -> tuple[Event, ...]:
     """Return the events to deliver together: none twice, the most urgent first, then by image."""
-    distinct: list[Event] = []
-    for event in events:
-        if event not in distinct:
-            distinct.append(event)
-    return tuple(sorted(distinct, key=lambda event: (_URGENCY.index(event.kind), event.image, event.at)))
+    distinct = {
+        (event.kind, event.at, event.image, event.summary, tuple(event.facts.items()), event.url): event
+        for event in events
+    }
+    return tuple(sorted(distinct.values(), key=lambda event: (_URGENCY.index(event.kind), event.image, event.at)))
 
 
 def _named(names: Sequence[str]) -> str:
