@@ -65,6 +65,7 @@ def test_a_provider_that_is_not_installed_names_the_extra(root: Path, capsys: py
     (root / "images.yaml").write_text(
         "- name: web\n  registry: ghcr.io\n  repository: a/b\n  source: {repo: a/b, provider: gitlab}\n"
     )
+    (root / "config.yaml").write_text("disabledPlugins: [gitlab]\n")
 
     assert run(["validate"]) == 2
 
