@@ -391,7 +391,11 @@ class FileUpdater(Protocol):
         ...
 
     def promotion_steps(self, target: Target) -> Sequence[PromotionStep]:
-        """Return the promotion steps of Kargo's that do what `replace` does, in order."""
+        """Return the promotion steps of Kargo's that do what `replace` does, in order.
+
+        Raises:
+            UserError: no step can, such as where a step needs keys and the target has none.
+        """
         ...
 
 

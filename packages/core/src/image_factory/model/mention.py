@@ -19,6 +19,8 @@ class Mention:
     """From 1."""
     key: str | None = None
     """The path of keys that leads to it, such as `spec.containers.0.image`; None where there is none."""
+    keys: tuple[str, ...] = ()
+    """The `keys` of an `updates` entry that changes this place; empty where only one without keys does."""
 
 
 @dataclass(frozen=True, slots=True)
