@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import traceback
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from image_factory.errors import ProtocolError
+from image_factory.errors import ProtocolError, RateLimited
 from image_factory.model.settings import RegistrySettings, Settings
 from image_factory.oci.reference import Repository, Tag
 from image_factory.ports import (
@@ -16,10 +17,12 @@ from image_factory.ports import (
     HttpResponse,
     RateProfile,
     Registry,
+    Version,
     WebhookReceiver,
 )
 from image_factory.shell.http import HttpClient
 from image_factory.testing.clock import FixedClock
+from image_factory.testing.hub_server import HubServer
 from image_factory.testing.registry_contract import Bench, RegistryContract
 from image_factory.testing.registry_server import Access, Quota, RegistryServer
 from image_factory_dockerhub import DockerHub
@@ -189,3 +192,131 @@ def test_kargo_is_told_of_pushes_as_docker_hub_tells_them() -> None:
     hub, _ = lab({})
 
     assert hub.webhook_receiver() == WebhookReceiver("dockerhub", "secret")
+
+
+# --- against a stateful API ----------------------------------------------------------------------------
+
+SECRET = "planted-secret-64"
+WEB = Repository("docker.io", "acme/web")
+
+
+def asked(
+    api: HubServer, repository: Repository, credentials: Credentials | None = None, *, registry: str = ""
+) -> list[Version]:
+    clock = FixedClock()
+    registries = {"docker.io": RegistrySettings(endpoint=registry)} if registry else {}
+    settings = Settings(registries=registries, plugins={"dockerhub": {"api": api.origin}})
+    with HttpClient(settings, clock) as http:
+        return list(DockerHub(settings, http, clock, lambda _: credentials).versions(repository))
+
+
+def requests(api: HubServer) -> list[str]:
+    return [f"{one.request.method} {one.request.path} {one.reply.status}" for one in api.exchanges]
+
+
+def test_official_images_are_below_library_in_pages_newest_first() -> None:
+    with HubServer(page_size=2) as api:
+        for number in range(5):
+            api.publish("library/node", DIGEST, f"1.0.{number}", platforms=["linux/amd64", "linux/arm/v7"], size=77)
+
+        found = asked(api, NODE)
+
+    assert [version.tag for version in found] == [f"1.0.{number}" for number in (4, 3, 2, 1, 0)]
+    assert found[0].published_at == datetime(2026, 1, 1, 5, tzinfo=UTC)
+    assert (str(found[0].digest), found[0].size) == (DIGEST, 77)
+    assert [str(platform) for platform in found[0].platforms] == ["linux/amd64", "linux/arm/v7"]
+    assert len(api.exchanges) == 3
+
+
+def test_a_private_repository_is_shown_to_a_login_and_pages_with_it() -> None:
+    with HubServer("ann", SECRET, page_size=1) as api:
+        api.publish("acme/web", DIGEST, "1", is_private=True)
+        api.publish("acme/web", DIGEST, "2")
+
+        found = asked(api, WEB, Credentials("ann", SECRET))
+
+        tags = "GET /v2/namespaces/acme/repositories/web/tags"
+        assert requests(api) == [f"{tags} 404", "POST /v2/auth/token 200", f"{tags} 200", f"{tags} 200"]
+    assert [version.tag for version in found] == ["2", "1"]
+
+
+def test_a_public_repository_is_asked_for_without_a_login() -> None:
+    with HubServer("ann", SECRET) as api:
+        api.publish("acme/web", DIGEST, "1")
+
+        asked(api, WEB, Credentials("ann", SECRET))
+
+        assert [one.request.headers.get("authorization") for one in api.exchanges] == [None]
+
+
+def test_one_login_serves_several_repositories_until_it_ends() -> None:
+    clock = FixedClock()
+    with HubServer("ann", SECRET) as api:
+        for name in ("web", "api", "job"):
+            api.publish(f"acme/{name}", DIGEST, "1", is_private=True)
+        settings = Settings(plugins={"dockerhub": {"api": api.origin}})
+        with HttpClient(settings, clock) as http:
+            hub = DockerHub(settings, http, clock, lambda _: Credentials("ann", SECRET))
+            for name in ("web", "api"):
+                assert len(list(hub.versions(Repository("docker.io", f"acme/{name}")))) == 1
+            assert len([one for one in requests(api) if one.startswith("POST")]) == 1
+
+            clock.advance(timedelta(minutes=4))
+            api.logins.clear()
+            assert len(list(hub.versions(Repository("docker.io", "acme/job")))) == 1
+            assert len([one for one in requests(api) if one.startswith("POST")]) == 2
+
+
+@pytest.mark.parametrize(
+    ("credentials", "logins"),
+    [
+        (None, 0),
+        (Credentials("ann", "wrong"), 1),
+        (Credentials("<token>", SECRET), 0),
+        (Credentials("", SECRET), 0),
+    ],
+    ids=["nobody", "a wrong password", "an identity token", "a bare token"],
+)
+def test_what_the_api_does_not_show_is_listed_by_its_tags(credentials: Credentials | None, logins: int) -> None:
+    with HubServer("ann", SECRET) as api, RegistryServer() as registry:
+        api.publish("acme/web", DIGEST, "1", is_private=True)
+        registry.push_image("acme/web", "1")
+
+        found = asked(api, WEB, credentials, registry=registry.url)
+
+        assert found == [Version("1")]
+        assert len([one for one in requests(api) if one.startswith("POST")]) == logins
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Retry-After": "3600"}, {"x-retry-after": "1772370000"}], ids=["seconds", "Docker Hub's own header"]
+)
+def test_a_limit_of_the_api_says_when_to_ask_again(headers: dict[str, str]) -> None:
+    with HubServer() as api:
+        api.trouble(429, {"detail": f"Rate limit exceeded {SECRET}"}, headers=headers, times=9)
+
+        with pytest.raises(RateLimited) as caught:
+            asked(api, WEB, Credentials("ann", SECRET))
+
+    assert caught.value.retry_after == timedelta(hours=1)
+
+
+@pytest.mark.parametrize("answer", [b"{}", b"[]", b"<html>", b'{"access_token": 5}', b'{"access_token": ""}'])
+def test_a_login_that_is_answered_with_nonsense_is_told_without_the_secret(answer: bytes) -> None:
+    with HubServer("ann", SECRET) as api:
+        api.trouble(200, answer, matches="POST")
+
+        with pytest.raises(ProtocolError) as caught:
+            asked(api, WEB, Credentials("ann", SECRET))
+
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+def test_with_a_mirror_nothing_but_the_mirror_is_asked_unless_the_settings_say_so() -> None:
+    settings = Settings(registries={"docker.io": RegistrySettings(endpoint="https://mirror.example")})
+    fake = Fake({"https://mirror.example/v2/library/node/tags/list?n=1000": (200, {"tags": ["22"]})})
+
+    found = list(DockerHub(settings, fake, FixedClock(), lambda _: None).versions(NODE))
+
+    assert found == [Version("22")]
+    assert {request.url.split("/")[2] for request in fake.requests} == {"mirror.example"}

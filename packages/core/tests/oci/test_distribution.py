@@ -200,11 +200,11 @@ def test_a_refusal_for_now_says_for_how_long() -> None:
 
 @pytest.mark.parametrize(
     "headers",
-    [{"retry_after": "30"}, {"x_ratelimit_remaining": "0", "x_ratelimit_reset": str(int(NOW.timestamp()) + 30)}],
+    [{"retry-after": "30"}, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(NOW.timestamp()) + 30)}],
 )
 def test_a_closed_door_that_says_when_to_come_back_is_a_limit(headers: dict[str, str]) -> None:
     with pytest.raises(RateLimited) as caught:
-        check_status(response(403, **headers), "x", NOW)
+        check_status(HttpResponse(403, headers, b"", TAGS_URL), "x", NOW)
 
     assert caught.value.retry_after == timedelta(seconds=30)
 

@@ -1,19 +1,21 @@
 """Docker Hub for Image Factory: digests by HEAD, its rate limit, and versions with dates.
 
 Sources: docs.docker.com/docker-hub/usage/pulls (limits; HEADs are free),
-docs.docker.com/reference/api/hub (tags with dates).
+docs.docker.com/reference/api/hub (tags with dates; `POST /v2/auth/token` for private repositories).
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
-from image_factory.errors import InvalidReference, ProtocolError, RemoteNotFound
+from image_factory.errors import AuthenticationRequired, InvalidReference, ProtocolError, RemoteNotFound
 from image_factory.hookspecs import hookimpl
-from image_factory.model.settings import Settings
+from image_factory.model.settings import RegistrySettings, Settings
+from image_factory.oci.authentication import IDENTITY_USER
 from image_factory.oci.distribution import MAX_PAGES, check_status
 from image_factory.oci.manifest import Index, Manifest, parse_instant, parse_json_object
 from image_factory.oci.platform import Platform
@@ -35,6 +37,8 @@ API = "https://hub.docker.com"
 WINDOW = timedelta(hours=6)
 ANONYMOUS = 100
 LOGGED_IN = 200
+LOGIN_LIFETIME = timedelta(minutes=4)
+"""How long a login to the API is used: its tokens are promised to be short-lived, and a new one costs one request."""
 
 
 @hookimpl
@@ -62,8 +66,13 @@ class DockerHub:
         self._settings = settings
         self._http = http
         self._clock = clock
+        self._credentials = credentials
+        self._logins: dict[Credentials, tuple[str, datetime]] = {}
+        """The API's token for a login, and until when it is used."""
         self._oci = OciRegistry(http, settings, clock, credentials)
-        self._api = str(settings.plugins.get("dockerhub", {}).get("api", API)).rstrip("/")
+        # Who has a mirror may reach nothing else: the API is then asked only where the settings name it.
+        mirrored = settings.registries.get(DOCKER_HUB, RegistrySettings()).endpoint is not None
+        self._api = str(settings.plugins.get("dockerhub", {}).get("api", "" if mirrored else API)).rstrip("/")
 
     @property
     def name(self) -> str:
@@ -88,14 +97,14 @@ class DockerHub:
     def versions(self, repository: Repository) -> Iterator[Version]:
         """Yield the tags with digest, date, size and platforms from Docker Hub's own API, newest first.
 
-        What the API does not show, such as a private repository, is listed by its tags alone.
+        A private repository is shown to a login alone, and nothing else is asked with one; what the API
+        does not show at all is listed by its tags.
         """
-        try:
-            first = self._page(self._tags_url(repository), repository)
-        except RemoteNotFound:
+        found = self._first_page(repository) if self._api else None
+        if found is None:
             yield from self._oci.versions(repository)
             return
-        page, visited = first, {self._tags_url(repository)}
+        (page, token), visited = found, {self._tags_url(repository)}
         while True:
             yield from (_version(entry) for entry in page.get("results") or () if is_tag(str(entry.get("name"))))
             url = str(page.get("next") or "")
@@ -106,7 +115,7 @@ class DockerHub:
             if url in visited or len(visited) == MAX_PAGES:
                 raise ProtocolError(f"the tag pages of {repository} run in a circle, or do not end")
             visited.add(url)
-            page = self._page(url, repository)
+            page = self._page(url, repository, token)
 
     def rate_profile(self, repository: Repository) -> RateProfile | None:
         """Return the limit that Docker Hub last named for us, else its published one, by login.
@@ -137,8 +146,45 @@ class DockerHub:
         # The API knows repositories of two parts alone; anything else is answered 404, and listed by tags.
         return f"{self._api}/v2/namespaces/{quote(space)}/repositories/{quote(image, safe='')}/tags?page_size=100"
 
-    def _page(self, url: str, repository: Repository) -> Mapping[str, Any]:
-        response = self._http.send(HttpRequest("GET", url, {"Accept": "application/json"}))
+    def _first_page(self, repository: Repository) -> tuple[Mapping[str, Any], str | None] | None:
+        """Return the first page and the token that opened it, or None where the API shows nothing."""
+        token: str | None = None
+        for attempt in range(2):
+            try:
+                return self._page(self._tags_url(repository), repository, token), token
+            except (RemoteNotFound, AuthenticationRequired):
+                token = self._login(repository) if attempt == 0 else None
+                if token is None:
+                    break
+        return None
+
+    def _login(self, repository: Repository) -> str | None:
+        """Return a token of the API for the credentials of `repository`; None without any that are good for one."""
+        found = self._credentials(repository)
+        # An identity token is the registry's: the API knows names with passwords or access tokens.
+        if found is None or found.username in ("", IDENTITY_USER):
+            return None
+        token, until = self._logins.get(found, ("", self._clock.now()))
+        if self._clock.now() < until:
+            return token
+        body = json.dumps({"identifier": found.username, "secret": found.password}).encode()
+        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        response = self._http.send(HttpRequest("POST", f"{self._api}/v2/auth/token", headers, body))
+        try:
+            check_status(response, "a token for Docker Hub's API", self._clock.now())
+        except AuthenticationRequired:
+            return None
+        answered = parse_json_object(response.body, "the answer to a login at Docker Hub").get("access_token")
+        if not isinstance(answered, str) or not answered:
+            raise ProtocolError("the answer to a login at Docker Hub holds no access_token")
+        self._logins[found] = answered, self._clock.now() + LOGIN_LIFETIME
+        return answered
+
+    def _page(self, url: str, repository: Repository, token: str | None = None) -> Mapping[str, Any]:
+        headers = {"Accept": "application/json"}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        response = self._http.send(HttpRequest("GET", url, headers))
         check_status(response, f"the versions of {repository}", self._clock.now())
         body = parse_json_object(response.body, f"the list of versions of {repository}")
         results = body.get("results")

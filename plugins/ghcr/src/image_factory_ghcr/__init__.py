@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from image_factory.errors import AuthenticationRequired, InvalidReference, ProtocolError, RemoteNotFound
 from image_factory.hookspecs import hookimpl
-from image_factory.model.settings import Settings
+from image_factory.model.settings import RegistrySettings, Settings
 from image_factory.oci.distribution import MAX_PAGES, check_status, next_page
 from image_factory.oci.manifest import Index, Manifest, parse_instant, parse_json_object
 from image_factory.oci.reference import Digest, Repository, Tag, is_tag
@@ -70,7 +70,11 @@ class Ghcr:
         self._credentials = credentials
         # A job's own token may be good for its repository and no other package, public ones included.
         self._oci = OciRegistry(http, settings, clock, credentials, anonymous_fallback=True)
-        self._api = str(settings.plugins.get("ghcr", {}).get("api", API)).rstrip("/")
+        # Who has a mirror may reach nothing else: the API is then asked only where the settings name it.
+        mirrored = settings.registries.get(HOST, RegistrySettings()).endpoint is not None
+        self._api = str(settings.plugins.get("ghcr", {}).get("api", "" if mirrored else API)).rstrip("/")
+        self._kinds: dict[str, str] = {}
+        """Owner → where its packages are asked for, once that answered."""
 
     @property
     def name(self) -> str:
@@ -92,21 +96,26 @@ class Ghcr:
         return self._oci.metadata(repository, digest)
 
     def versions(self, repository: Repository) -> Iterator[Version]:
-        """Yield every tag of every version with its digest and date, newest first.
+        """Yield every tag of every version with its digest, date and page, newest first.
 
         The Packages API wants a token with read:packages: without one, or where it shows nothing,
         the tags alone.
         """
         credentials = self._credentials(repository)
-        if credentials is None:
+        if credentials is None or not self._api:
             yield from self._oci.versions(repository)
             return
-        for owners in ("orgs", "users"):
+        owner = repository.path.partition("/")[0]
+        # A user's private packages are told to that user alone, at a path that names nobody.
+        for kind in ("orgs", "users", "user") if owner not in self._kinds else (self._kinds[owner],):
             try:
-                url, page, following = self._page(self._versions_url(repository, owners), credentials, repository)
-                break
+                url, page, following = self._page(self._versions_url(repository, kind), credentials, repository)
             except (RemoteNotFound, AuthenticationRequired):
                 continue
+            if kind == "user" and not all(_is_of(owner, entry) for entry in page):
+                continue
+            self._kinds[owner] = kind
+            break
         else:
             yield from self._oci.versions(repository)
             return
@@ -132,10 +141,11 @@ class Ghcr:
     def webhook_receiver(self) -> WebhookReceiver | None:
         return WebhookReceiver("github", "secret")
 
-    def _versions_url(self, repository: Repository, owners: str) -> str:
+    def _versions_url(self, repository: Repository, kind: str) -> str:
         owner, _, package = repository.path.partition("/")
         # A nested name is one part of the path: web/api is web%2Fapi.
-        path = f"{owners}/{quote(owner)}/packages/container/{quote(package, safe='')}/versions"
+        owners = kind if kind == "user" else f"{kind}/{quote(owner)}"
+        path = f"{owners}/packages/container/{quote(package, safe='')}/versions"
         return f"{self._api}/{path}?per_page={PAGE_SIZE}"
 
     def _page(
@@ -165,4 +175,16 @@ def _versions(entry: Mapping[str, Any]) -> Iterator[Version]:
         digest = None
     for tag in tags if isinstance(tags, list) else ():
         if isinstance(tag, str) and is_tag(tag):
-            yield Version(tag, digest, published_at=parse_instant(entry.get("created_at")))
+            yield Version(tag, digest, published_at=parse_instant(entry.get("created_at")), url=_web_page(entry))
+
+
+def _is_of(owner: str, entry: Mapping[str, Any]) -> bool:
+    """Whether a version is of a package of `owner`'s, and not of the token's own user's by the same name."""
+    parts = urlsplit(str(entry.get("package_html_url"))).path.split("/")
+    return len(parts) > 2 and parts[2].lower() == owner.lower()
+
+
+def _web_page(entry: Mapping[str, Any]) -> str | None:
+    """Return the version's page on GitHub; what is no plain https URL is not shown to people as one."""
+    url = entry.get("html_url")
+    return url if isinstance(url, str) and url.startswith("https://") and url.isascii() and url.isprintable() else None
