@@ -7,6 +7,7 @@ import stat
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -278,6 +279,21 @@ def write_and_push(checkout: Checkout, name: str, text: str) -> str:
     path.write_text(text)
     checkout.commit([path], f"Learn {name}", **BOT)
     return checkout.push("origin", "main")
+
+
+def test_with_a_locked_index_the_commit_is_made_and_it_is_said_what_to_do(
+    checkout: Checkout, caplog: pytest.LogCaptureFixture
+) -> None:
+    (checkout.root / "new").write_text("x")
+    (checkout.root / ".git/index.lock").touch()
+
+    made = replace(checkout, sleep=lambda _: None).commit([checkout.root / "new"], "Add", name="N", email="e@x")
+
+    assert made == checkout.head()
+    assert "`git reset -- new`" in caplog.text
+    (checkout.root / ".git/index.lock").unlink()
+    subprocess.run(["git", "reset", "--quiet", "--", "new"], cwd=checkout.root, check=True)
+    assert not checkout.git.run("status", "--porcelain", "--", "new", doing="look").text()
 
 
 def test_a_push_brings_the_commit_to_the_remote(checkout: Checkout, remote: Path) -> None:

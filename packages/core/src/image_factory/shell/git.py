@@ -7,8 +7,10 @@ is new there and tries again; a conflict leaves the checkout as it was.
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
+import shlex
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +21,8 @@ from image_factory.errors import NotFound, Unavailable, UnsafeValue
 from image_factory.ports import Credentials
 from image_factory.shell.git_program import Git, failure
 from image_factory.shell.process import Finished, redact
+
+log = logging.getLogger("image_factory.git")
 
 _TRAILER = re.compile(r"[A-Za-z][A-Za-z0-9-]*\Z")
 _LINE = re.compile(r"[^\x00-\x1f\x7f]*\Z")
@@ -234,6 +238,12 @@ class Checkout:
             if self.git.attempt("update-index", "-z", "--index-info", stdin=_join(lines)).is_ok:
                 return
             self.sleep(0.1)
+        log.warning(
+            "the commit is made, but git's index is locked: `git status` shows its files as removed until "
+            "`git reset -- %s` has run",
+            " ".join(shlex.quote(path) for path in paths[:5]) if len(paths) <= 5 else ".",
+            extra={"image": None, "op": "commit"},
+        )
 
 
 class TemporaryIndex:
