@@ -6,7 +6,6 @@ where to find it (`plugins.github`), never what it is.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from pydantic.alias_generators import to_camel
 from image_factory.errors import AuthenticationRequired, InvalidSettings, UnsafeValue
 from image_factory.model.settings import Settings
 from image_factory.ports import SourceRepository
+from image_factory.shell.http import is_loopback
 
 PUBLIC = "github.com"
 API_VERSION = "2022-11-28"
@@ -113,7 +113,7 @@ class Hosts:
         name, scheme = match["host"].lower(), match["scheme"] or "https"
         if name == f"www.{PUBLIC}":
             name = PUBLIC
-        if scheme == "http" and not _is_loopback(name):
+        if scheme == "http" and not is_loopback(name):
             raise UnsafeValue(f"not encrypted: {written!r}", hint="use https")
         web = f"{scheme}://{name}"
         if name == PUBLIC:
@@ -125,7 +125,7 @@ class Hosts:
         chosen = self._settings(name).api_url
         if chosen is not None:
             parts = urlsplit(chosen)
-            is_safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.netloc))
+            is_safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.netloc))
             if not is_safe or "@" in parts.netloc or not parts.hostname:
                 raise InvalidSettings(
                     f"apiUrl of {name} is no https URL without credentials",
@@ -167,7 +167,7 @@ class Hosts:
         if not _FULL_NAME.match("/".join(words[:2]).removesuffix(".git")):
             return False
         if parts.scheme == "http":
-            return _is_loopback(host) and self._is_known(host)
+            return is_loopback(host) and self._is_known(host)
         return self._is_known(host.partition(":")[0] if parts.scheme == "ssh" else host)
 
     def token(self, host: Host) -> str | None:
@@ -228,11 +228,3 @@ class Hosts:
         known = {PUBLIC, f"www.{PUBLIC}", f"ssh.{PUBLIC}"}
         known |= {match["host"].lower() for match in map(_HOST.match, self.settings.hosts) if match is not None}
         return name.lower() in known
-
-
-def _is_loopback(netloc: str) -> bool:
-    host = urlsplit(f"//{netloc}").hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

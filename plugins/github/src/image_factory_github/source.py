@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from image_factory.errors import ProtocolError, RemoteNotFound, UnsafeValue
+from image_factory.errors import ProtocolError, RemoteNotFound
 from image_factory.ports import ChangeProposal, ChangeRequest, Clock, Credentials, SourceRepository
+from image_factory.shell.git_paths import checked_commit, linked_path
 from image_factory.shell.git_program import checked_path, checked_ref, is_commit_id
 from image_factory_github.hosts import Hosts
 
@@ -119,7 +120,7 @@ class GitHubSource:
     def read(self, repository: SourceRepository, revision: str, path: str) -> bytes:
         """Return a file's content, of at most `MAX_FILE` bytes."""
         inner = checked_path(path)
-        checked_id(revision)
+        checked_commit(revision)
         self.at(repository)
         try:
             return self._read(repository, revision, inner)
@@ -131,7 +132,7 @@ class GitHubSource:
     def files(self, repository: SourceRepository, revision: str, prefix: str = "") -> Sequence[str]:
         """Return the paths of all files and links below `prefix`; submodules are no files of this repository."""
         below = "" if prefix.strip("./") == "" and ".." not in prefix else checked_path(prefix)
-        checked_id(revision)
+        checked_commit(revision)
         entries = self.listing(repository, revision, below)
         return sorted(
             entry.path
@@ -205,7 +206,7 @@ class GitHubSource:
             raise RemoteNotFound(f"{doing}: it is a folder", hint="name a file in it")
         kind = told.get("type") if isinstance(told, dict) else None
         if kind == "symlink" and isinstance(told.get("target"), str):
-            return self._read(repository, revision, _beside(path, told["target"], doing), hops + 1)
+            return self._read(repository, revision, linked_path(path, told["target"], doing), hops + 1)
         if kind == "submodule":
             raise RemoteNotFound(f"{doing}: it is a submodule", hint="enroll the other repository")
         if kind != "file":
@@ -225,7 +226,7 @@ class GitHubSource:
             if entry.mode == "120000" and entry.path in folders:
                 client, doing = self.client(repository), f"cannot follow {entry.path} in {repository}"
                 link = _decoded(client, client.get(f"{self.at(repository)}/git/blobs/{entry.sha}", doing=doing), doing)
-                target = _beside(entry.path, link.decode("utf-8", "replace"), doing)
+                target = linked_path(entry.path, link.decode("utf-8", "replace"), doing)
                 return f"{target}{path[len(entry.path) :]}" if target else path[len(entry.path) + 1 :]
         return None
 
@@ -262,17 +263,6 @@ class GitHubSource:
         raise ProtocolError(f"{doing}: more than {MAX_TREES} folders", hint="give a folder, or use provider: git")
 
 
-def checked_id(revision: str) -> str:
-    """Return `revision` if it is a whole commit id.
-
-    Raises:
-        UnsafeValue: it is anything else.
-    """
-    if not is_commit_id(revision):
-        raise UnsafeValue(f"not a commit id: {revision[:80]!r}", hint="ask revision() for one")
-    return revision
-
-
 def sha_of(client: Client, told: Any, doing: str) -> str:
     """Return the `sha` of a piece of an answer, checked."""
     sha = told.get("sha") if isinstance(told, dict) else None
@@ -292,20 +282,3 @@ def _decoded(client: Client, told: Any, doing: str) -> bytes:
     if len(data) != told.get("size", len(data)) or len(data) > MAX_FILE:
         raise client.odd(doing, "the content has another size than told")
     return data
-
-
-def _beside(path: str, link: str, doing: str) -> str:
-    """Return the path that a symbolic link at `path` leads to; empty for the top folder.
-
-    Raises:
-        UnsafeValue: it leads out of the repository.
-    """
-    parts = path.split("/")[:-1]
-    for part in link.split("/"):
-        if part == ".." and parts:
-            parts.pop()
-        elif part == ".." or link.startswith("/") or "\0" in link:
-            raise UnsafeValue(f"{doing}: a symbolic link leads out of the repository", hint="name a file inside it")
-        elif part not in ("", "."):
-            parts.append(part)
-    return "/".join(parts)
