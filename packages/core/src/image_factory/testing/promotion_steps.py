@@ -63,7 +63,7 @@ def _set(document: Any, key: str, value: str) -> None:
     steps = [step.replace("\\.", ".").replace("\\\\", "\\") for step in re.split(r"(?<!\\)\.", key)]
     node = document
     for index, step in enumerate(steps):
-        place = int(step) if isinstance(node, list) else step
+        place: Any = int(step) if isinstance(node, list) else step
         assert isinstance(node, list) or place in node, f"nothing stands at {key}"
         if index == len(steps) - 1:
             assert not isinstance(node[place], (dict, list)), f"no single value stands at {key}"
