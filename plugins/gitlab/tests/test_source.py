@@ -149,18 +149,31 @@ def test_each_kind_of_token_has_its_header(
     with GitLabServer(tmp_path / "open") as server:
         source = GitLabSource(hosts_for(server, kind=kind), SteadyClock())
 
-        source.revision(SourceRepository("gitlab", server.url, PROJECT), "main")
+        source.read(SourceRepository("gitlab", server.url, PROJECT), template[1].head, "Dockerfile")
 
     headers = server.exchanges[0].request.headers
     sent = {name: headers[name] for name in ("private-token", "job-token", "authorization") if name in headers}
     assert sent == {header: value}
 
 
-def test_a_job_s_token_reads_files_and_clones(server: GitLabServer, template: tuple[Path, Planted]) -> None:
+def test_a_job_s_token_finds_revisions_reads_files_and_clones(
+    server: GitLabServer, template: tuple[Path, Planted]
+) -> None:
     source = GitLabSource(hosts_for(server, token=JOB_TOKEN, kind=TokenKind.JOB), SteadyClock())
     web = SourceRepository("gitlab", server.url, PROJECT)
 
-    assert source.read(web, template[1].head, "Dockerfile") == FILES["Dockerfile"]
+    planted = template[1]
+    wanted = {"main": planted.head, "both": planted.head, "v1-annotated": planted.first, "HEAD": planted.head}
+    wanted |= {"refs/tags/both": planted.first, planted.first: planted.first}
+    assert {ref: source.revision(web, ref) for ref in wanted} == wanted
+    assert source.references(web)["refs/tags/v1-annotated"] == planted.first
+    assert "HEAD" not in source.references(web)
+    with pytest.raises(RemoteNotFound):
+        source.revision(web, "no-such-branch")
+    assert source.read(web, planted.head, "Dockerfile") == FILES["Dockerfile"]
+    with pytest.raises(RemoteNotFound) as caught:
+        source.files(web, planted.head)
+    assert "GITLAB_TOKEN" in caught.value.hint
     credentials = source.credentials(web)
     assert credentials is not None
     assert (credentials.username, credentials.password) == ("gitlab-ci-token", JOB_TOKEN)

@@ -178,6 +178,8 @@ class Client:
         secrets = [one for one in (secret, token.value if token else None) if one]
         text = redact(answer.content[:65536].decode("utf-8", "replace"), secrets)
         failed = refusal(answer.status_code, answer.headers, text, doing, self._clock.now())
+        if token is not None and token.kind is TokenKind.JOB and answer.status_code in (401, 403, 404):
+            failed.hint = f"{failed.hint}; a CI job's token reads files and starts pipelines alone: set GITLAB_TOKEN"
         if isinstance(failed, RateLimited) and failed.retry_after is not None:
             self._blocked = self._clock.now() + failed.retry_after
         raise failed

@@ -19,6 +19,7 @@ from image_factory.ports import ChangeProposal, ChangeRequest, Clock, Credential
 from image_factory.shell.git_paths import checked_commit, linked_path
 from image_factory.shell.git_program import checked_path, checked_ref, is_commit_id
 from image_factory_gitlab.hosts import Host, Hosts, Project, TokenKind
+from image_factory_gitlab.job import remote_references
 
 if TYPE_CHECKING:
     from image_factory_gitlab.client import Client
@@ -77,6 +78,13 @@ class GitLabSource:
         project, client = self.project(repository), self.client(repository)
         checked_ref(ref)
         doing = f"cannot find {ref} in {repository}"
+        references = self._job_references(repository)
+        if references is not None:
+            names = (ref,) if ref.startswith("refs/") or ref == "HEAD" else (f"refs/heads/{ref}", f"refs/tags/{ref}")
+            known = [references[each] for each in names if each in references] or [ref]
+            if is_commit_id(known[0]):
+                return known[0]
+            raise _no_ref(repository, ref)
         name = quote(ref, safe="")
         tries = [("branches", name), ("tags", name)]
         if ref.startswith("refs/heads/"):
@@ -95,10 +103,7 @@ class GitLabSource:
                     raise
                 continue
             return commit_of(client, told if kind == "commits" else _part(told, "commit"), doing)
-        raise RemoteNotFound(
-            f"no branch, tag or commit {ref!r} in {repository}",
-            hint="check source.branch, and that the token may read the project",
-        )
+        raise _no_ref(repository, ref)
 
     def branch(self, repository: SourceRepository, name: str) -> str | None:
         """Return a branch's commit id, or None where there is no such branch."""
@@ -114,6 +119,9 @@ class GitLabSource:
     def references(self, repository: SourceRepository) -> Mapping[str, str]:
         at, client = self.project(repository).at, self.client(repository)
         doing = f"cannot list the branches of {repository}"
+        references = self._job_references(repository)
+        if references is not None:
+            return {ref: sha for ref, sha in sorted(references.items()) if ref != "HEAD"}
         found: dict[str, str] = {}
         for kind, word in (("heads", "branches"), ("tags", "tags")):
             for item in client.pages(f"{at}/repository/{word}", doing=doing):
@@ -204,6 +212,13 @@ class GitLabSource:
 
     # --- inner ---------------------------------------------------------------------------------------
 
+    def _job_references(self, repository: SourceRepository) -> Mapping[str, str] | None:
+        """Return what git tells where our token is a CI job's, which the API tells nothing; None where it is not."""
+        token, credentials = self._hosts.token(self.project(repository).host), self.credentials(repository)
+        if token is None or token.kind is not TokenKind.JOB or credentials is None:
+            return None
+        return remote_references(self.clone_url(repository), credentials)
+
     def _read(self, repository: SourceRepository, revision: str, path: str, hops: int = 0) -> bytes:
         doing = f"cannot read {path} in {repository} at {revision[:12]}"
         if hops > MAX_HOPS:
@@ -261,6 +276,13 @@ def commit_of(client: Client, told: Any, doing: str) -> str:
     if not isinstance(sha, str) or not is_commit_id(sha):
         raise client.odd(doing, "the answer holds no commit id")
     return sha
+
+
+def _no_ref(repository: SourceRepository, ref: str) -> RemoteNotFound:
+    return RemoteNotFound(
+        f"no branch, tag or commit {ref!r} in {repository}",
+        hint="check source.branch, and that the token may read the project",
+    )
 
 
 def _part(told: Any, name: str) -> Any:
