@@ -26,7 +26,7 @@ def test_a_page_is_a_table_with_what_to_copy_and_how_many_there_are(web: Folder)
 
     assert ran.code == 0
     lines = ran.out.splitlines()
-    assert lines[0].split() == ["TAG", "DIGEST", "SIZE", "PUBLISHED", "PLATFORMS", "ALSO", "PAGE"]
+    assert lines[0].split() == ["TAG", "DIGEST", "SIZE", "PUBLISHED", "PLATFORMS", "ALSO", "LINK"]
     assert [line.split()[0] for line in lines[1:6]] == ["1.0.4", "1.0.3", "1.0.2", "1.0.1", "1.0.0"]
     assert "copy: ghcr.io/acme/web:1.0.4" in ran.out
     assert "      ghcr.io/acme/web@sha256:" in ran.out

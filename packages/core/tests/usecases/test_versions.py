@@ -112,6 +112,15 @@ def test_for_five_minutes_nothing_is_asked_again(web: World) -> None:
     assert web.registry.requests == []
 
 
+def test_what_a_second_page_cost_is_kept_too(web: World) -> None:
+    for number in (1, 2):
+        listed(web, VersionQuery(page=number, page_size=1))
+    web.registry.forget()
+
+    assert [tags(listed(web, VersionQuery(page=number, page_size=1))) for number in (1, 2)] == [["1.0.2"], ["1.0.1"]]
+    assert web.registry.requests == []
+
+
 def test_after_five_minutes_it_is_asked_and_what_is_known_of_digests_is_not(web: World) -> None:
     listed(web)
     web.registry.forget()
@@ -200,6 +209,17 @@ def test_a_version_that_cannot_be_read_leaves_the_others_whole(web: World) -> No
     found = to_json(listed(web))["versions"]
 
     assert [(one["tag"], bool(one["digest"])) for one in found] == [("1.0.2", True), ("1.0.1", False), ("1.0.0", True)]
+
+
+def test_a_registry_that_goes_away_amid_a_page_is_left_alone(web: World, caplog: pytest.LogCaptureFixture) -> None:
+    listed(web, ALL)
+    web.registry.fail_next(429, 1000, {"Retry-After": "3600"})
+
+    found = listed(web)
+
+    assert (tags(found), found.is_stale) == (["1.0.2", "1.0.1", "1.0.0"], False)
+    assert [row.digest for row in found.page.rows] == [None] * 3
+    assert len([one for one in caplog.records if "details are missing" in one.getMessage()]) == 1
 
 
 @dataclass(eq=False)

@@ -74,7 +74,7 @@ def _show(found: Any) -> None:
         for row in found.page.rows
     ]
     if rows:
-        show_table(("TAG", "DIGEST", "SIZE", "PUBLISHED", "PLATFORMS", "ALSO", "PAGE"), rows)
+        show_table(("TAG", "DIGEST", "SIZE", "PUBLISHED", "PLATFORMS", "ALSO", "LINK"), rows)
         by_tag, by_digest = copy_forms(found.repository, found.page.rows[0])
         click.echo(f"\ncopy: {by_tag}" + (f"\n      {by_digest}" if by_digest else ""))
     page = found.page

@@ -216,6 +216,7 @@ class _Filling:
         self._repository = repository
         self._listing = listing
         self._asks = asks
+        """Turned off by the first sign that the registry cannot be asked now: the other rows would learn the same."""
         self._details = dict(listing.details)
         self._resolved = dict(listing.resolved)
         self.has_learned = False
@@ -243,7 +244,12 @@ class _Filling:
         if digest is None:
             return row
         detail = self._details.get(digest)
-        if detail is None and reads and not (row.size and row.published_at and row.platforms and row.labels):
+        if (
+            detail is None
+            and reads
+            and self._asks
+            and not (row.size and row.published_at and row.platforms and row.labels)
+        ):
             detail = self._learn(row, lambda: self._read(digest))
             if detail is not None:
                 self._details[digest] = detail
@@ -265,6 +271,11 @@ class _Filling:
     def _learn(self, row: VersionRow, ask: Callable[[], Answer]) -> Answer | None:
         try:
             answer = ask()
+        except (Unavailable, RateLimited) as error:
+            if self._asks:
+                log.warning("details are missing: %s", error, extra={"image": str(self._repository), "op": "versions"})
+            self._asks = False
+            return None
         except ImageFactoryError as error:
             log.warning("no details: %s", error, extra={"image": f"{self._repository}:{row.tag}", "op": "versions"})
             return None
