@@ -223,3 +223,21 @@ def test_credentials_are_asked_of_the_plugins_until_one_answers() -> None:
     assert asked == ["silent", "knowing"]
     assert found == Credentials("user", "s3cret")
     assert "s3cret" not in repr(found)
+
+
+def test_a_built_in_can_be_disabled_too() -> None:
+    table = load({"one": Strategies(First())}, Settings(disabled_plugins=("one",)))
+
+    assert table.strategies == {}
+    assert [(plugin.name, plugin.is_enabled) for plugin in table.loaded] == [("one", False)]
+
+
+def test_a_name_to_disable_that_no_plugin_has_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    load({}, Settings(disabled_plugins=("nonesuch",)))
+
+    assert "disabledPlugins names 'nonesuch'" in caplog.text
+
+
+def test_without_the_generic_registry_an_unclaimed_repository_is_an_error() -> None:
+    with pytest.raises(UnknownPlugin, match="'oci'"):
+        load({}).registry_for(Repository("quay.io", "acme/web"))

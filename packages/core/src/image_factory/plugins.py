@@ -7,6 +7,7 @@ come in through the same hooks. Registration errors stop start-up and name the p
 from __future__ import annotations
 
 import importlib.metadata
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -31,6 +32,8 @@ from image_factory.ports import (
 )
 
 PortType = TypeVar("PortType", Registry, Source, BuildTrigger, TagStrategy, FileUpdater, Notifier)
+
+log = logging.getLogger("image_factory.plugins")
 
 FALLBACK_REGISTRY = "oci"
 """The built-in registry that answers for every repository that no plugin claims."""
@@ -97,7 +100,7 @@ class PluginTable:
                 f"both {claimants[0].name} and {claimants[1].name} claim {repository}",
                 hint="disable one of them: disabledPlugins in config.yaml",
             )
-        return claimants[0] if claimants else self.registries[FALLBACK_REGISTRY]
+        return claimants[0] if claimants else _named("registry", FALLBACK_REGISTRY, self.registries)
 
     def source_named(self, provider: str) -> Source:
         """Return the source that `source.provider` names."""
@@ -149,11 +152,12 @@ def load_plugins(
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     loaded: list[LoadedPlugin] = []
+    version = _version("image-factory-core")
     for name, plugin in builtins.items():
-        _add(manager, name, plugin)
-        loaded.append(
-            LoadedPlugin(name, "image-factory-core", _version("image-factory-core"), _module(plugin), (), True)
-        )
+        enabled = name not in settings.disabled_plugins
+        loaded.append(LoadedPlugin(name, "image-factory-core", version, _module(plugin), (), True, enabled))
+        if enabled:
+            _add(manager, name, plugin)
     points = importlib.metadata.entry_points(group=hookspecs.PROJECT) if found is None else found
     for point in sorted(points, key=lambda point: point.name):
         distribution = point.dist.name if point.dist is not None else "?"
@@ -170,6 +174,8 @@ def load_plugins(
                 hint="reinstall it, or list it under disabledPlugins in config.yaml",
             ) from error
         _add(manager, point.name, plugin)
+    for name in set(settings.disabled_plugins) - {plugin.name for plugin in loaded}:
+        log.warning("disabledPlugins names %r, and no plugin is called that", name, extra={"op": "plugins"})
     try:
         manager.check_pending()
     except pluggy.PluginValidationError as error:

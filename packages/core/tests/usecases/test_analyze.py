@@ -390,3 +390,14 @@ def test_an_enrollment_may_point_at_a_compose_service(world: World) -> None:
     state = image(world, "app")
     assert state["baseImages"] == ["node-22", "redis-7"]
     assert [site.get("reachable", True) for site in state["references"]] == [True, False]
+
+
+def test_an_image_whose_state_can_be_neither_read_nor_replaced_has_failed(world: World) -> None:
+    world.service("web", "FROM node:22\n")
+    world.enroll("web")
+    (world.root / "state/images/web.yaml").mkdir(parents=True)
+
+    (outcome,) = run(world).outcomes
+
+    assert isinstance(outcome, Failed)
+    assert "web.yaml" in str(outcome.error)

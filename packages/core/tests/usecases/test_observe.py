@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from image_factory.errors import InvalidReference, NotFound
+from image_factory.errors import InvalidReference, InvalidState, NotFound
 from image_factory.testing.clock import FixedClock
 from image_factory.usecases.analyze import analyze
 from image_factory.usecases.observe import Observation, observe, record_observed
@@ -245,3 +245,25 @@ def test_a_version_tag_that_moves_is_an_alarm(
     told = [alarm in outcome.changes for outcome in (*first, *second) if isinstance(outcome, Done)]
     assert told == [False, False, is_alarming, is_alarming]
     assert ("a version tag has moved" in caplog.text) is is_alarming
+
+
+def test_a_digest_that_the_registry_does_not_have_is_not_recorded(analyzed: World) -> None:
+    from image_factory.testing.registry_server import Misbehavior
+
+    run(analyzed)
+    before = base(analyzed)
+    analyzed.registry.push_image("library/node", "22", seed="second")
+
+    with analyzed.registry.misbehaving(Misbehavior.WRONG_DIGEST):
+        (outcome,) = run(analyzed).outcomes
+
+    assert isinstance(outcome, Failed)
+    assert "which it does not have" in str(outcome.error)
+    assert base(analyzed) == before
+
+
+def test_a_base_whose_file_is_broken_is_named_with_its_file(analyzed: World) -> None:
+    (analyzed.root / "state/base-images/node-22.yaml").write_text(": [")
+
+    with pytest.raises(InvalidState, match=r"node-22\.yaml"):
+        record_observed(analyzed.bench(), "node-22", f"sha256:{'b' * 64}")

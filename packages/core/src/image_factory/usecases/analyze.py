@@ -110,6 +110,7 @@ def analyze(bench: Workbench, handover: Handover | None = None, *, jobs: int = 1
         for name, configuration in sorted(found.items())
     ]
     changes = bench.store.plan(images.values(), merged)
+    outcomes = _unwritten(outcomes, loaded_images.broken, changes)
     orphans = _orphans({**loaded_images.records, **images}, [*bases, *found], broken=loaded_images.broken)
     changes = (*changes, *_archived(bench, orphans, now))
     problems = (*file.problems, *loaded_images.problems, *loaded_bases.problems)
@@ -280,6 +281,19 @@ def _outcome(old: ImageState | None, state: ImageState) -> Outcome:
     elif state.runtime.current_digest != (old.runtime.current_digest if old else None):
         changes.append(f"digest {state.runtime.current_digest}")
     return Done(state.name, tuple(changes) or ("its enrollment changed",))
+
+
+def _unwritten(
+    outcomes: Iterable[Outcome], broken: Mapping[str, ImageFactoryError], changes: Iterable[FileChange]
+) -> list[Outcome]:
+    """Return the outcomes, those of images whose state can be neither read nor replaced as failed."""
+    written = {change.path.stem for change in changes}
+    return [
+        Failed(outcome.item, broken[outcome.item])
+        if isinstance(outcome, Done) and outcome.item in broken and outcome.item not in written
+        else outcome
+        for outcome in outcomes
+    ]
 
 
 def _report(name: str, state: ImageState, discovery: Discovery | None, error: ImageFactoryError | None) -> None:

@@ -18,7 +18,14 @@ from image_factory.decide.absorption import absorbed_digest, built_in
 from image_factory.decide.eligibility import decide_eligibility
 from image_factory.decide.notices import decide_base_event
 from image_factory.decide.versions import looks_pinned
-from image_factory.errors import ImageFactoryError, InvalidReference, NotFound, PluginError, RemoteNotFound
+from image_factory.errors import (
+    ImageFactoryError,
+    InvalidReference,
+    NotFound,
+    PluginError,
+    ProtocolError,
+    RemoteNotFound,
+)
 from image_factory.model.enrollment import DelayMode, Enrollment, Kind, SelectionStrategy
 from image_factory.model.event import Event
 from image_factory.model.image_state import BaseState, ImageState
@@ -119,6 +126,8 @@ def record_observed(bench: Workbench, name: str, digest: str) -> Observation:
     images, bases = bench.store.images(), bench.store.bases()
     base = bases.records.get(name)
     if base is None:
+        if name in bases.broken:
+            raise bases.broken[name]
         raise NotFound(f"no base image is called {name!r}", hint="image-factory status lists them")
     sighting = Sighting(base.configuration.tag or "", digest)
     now = bench.clock.now()
@@ -201,6 +210,12 @@ def _ask_image(registries: _Registries, image: ImageState) -> Callable[[], Answe
 def _metadata(registry: Registry, repository: Repository, digest: Digest) -> Mapping[str, object] | None:
     try:
         return metadata_block(registry.metadata(repository, digest))
+    except (RemoteNotFound, ProtocolError) as error:
+        # What a tag was said to point at is not there, or is something else: recording it would be a guess.
+        raise ProtocolError(
+            f"{repository} names {digest.short}, which it does not have: {error.message}",
+            hint="report it to the registry's operators; the last known digest stays",
+        ) from error
     except ImageFactoryError as error:
         # The digest is what counts; what the image says of itself can wait until it moves again.
         log.warning("no metadata: %s", error, extra={"image": str(repository), "op": "observe"})
