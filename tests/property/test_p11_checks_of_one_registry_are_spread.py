@@ -12,7 +12,7 @@ pytest.importorskip("image_factory_synth", reason="image-factory-synth is not in
 
 from image_factory.model.settings import KargoSettings
 from image_factory_synth.data import Inventory, ManagedImage, Role, WatchedImage
-from image_factory_synth.schedule import traffic
+from image_factory_synth.schedule import Budget, traffic
 from image_factory_synth.versions import KargoVersion
 from image_factory_synth.warehouses import Planned, plan_warehouses
 
@@ -66,7 +66,7 @@ def test_p11_checks_are_spread_stable_and_within_the_budget_or_told(
     assert len(set(times)) == len(times), "two of one registry look at one time"
     assert plan(members[::-1]).intervals == whole.intervals, "the order of the members counts"
     assert before.intervals.items() <= whole.intervals.items(), "a new member moved another"
-    for of in traffic(whole.checks, whole.intervals, dict.fromkeys(REGISTRIES, budget)):
+    for of in traffic(whole.checks, whole.intervals, dict.fromkeys(REGISTRIES, Budget(budget, "a test"))):
         asked = sum(
             check.requests * (timedelta(days=1) / whole.intervals[check.name])
             for check in whole.checks
