@@ -62,17 +62,8 @@ def test_there_is_a_kind_for_each_of_these_ports() -> None:
 
 def test_the_skeletons_are_typed_strictly(made: Path) -> None:
     sources = os.pathsep.join(str(made / word(kind) / "src") for kind in KINDS)
-    checked = run(
-        *(
-            "mypy",
-            "--config-file",
-            ROOT / "pyproject.toml",
-            *sorted(made.glob("*/src/*")),
-            *sorted(made.glob("*/tests")),
-        ),
-        cwd=ROOT,
-        MYPYPATH=sources,
-    )
+    files: list[Path] = [*sorted(made.glob("*/src/*")), *sorted(made.glob("*/tests"))]
+    checked = run("mypy", "--config-file", ROOT / "pyproject.toml", *files, cwd=ROOT, MYPYPATH=sources)
 
     assert checked.returncode == 0, checked.stdout
 

@@ -37,20 +37,23 @@ def test_what_is_no_reference_or_digest_is_refused(reference: str, digest: str) 
 
 
 def test_a_build_is_told_who_asked_and_what_moved() -> None:
-    inputs = build_inputs([], request_id="r1", version_bump="minor", triggered_by="cli", moved=["docker.io/a:1", "b"])
+    inputs = build_inputs(
+        [], image="web", request_id="r1", version_bump="minor", triggered_by="cli", moved=["docker.io/a:1", "b"]
+    )
 
     assert inputs == {
         "request_id": "r1",
         "base_images": "[]",
         "version_bump": "minor",
         "triggered_by": "cli",
+        "image": "web",
         "base_image": "docker.io/a:1",
     }
 
 
 def test_an_unknown_version_bump_is_refused() -> None:
     with pytest.raises(UserError, match="not a version bump: 'epoch'"):
-        build_inputs([], request_id="r1", version_bump="epoch", triggered_by="cli")
+        build_inputs([], image="web", request_id="r1", version_bump="epoch", triggered_by="cli")
 
 
 def test_inputs_get_the_workflow_s_names_and_the_undeclared_are_left_out() -> None:

@@ -381,3 +381,11 @@ def test_gitlab_s_job_runs_the_same_script() -> None:
 
     assert script is not None
     assert script[1] == step["run"]
+
+
+def test_gitlab_s_job_runs_for_its_image_and_the_pipeline_is_named_for_the_request() -> None:
+    parsed = yaml.safe_load(rendered("gitlab-web.yml"))
+
+    assert parsed["build-web"]["rules"] == [{"if": '$image == "web"'}]
+    assert parsed["workflow"]["rules"][0]["variables"] == {"BUILD_NAME": "Build $image $request_id"}
+    assert parsed["workflow"] == yaml.safe_load(rendered("gitlab-uv-local.yml"))["workflow"], "several can be included"

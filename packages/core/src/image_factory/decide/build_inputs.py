@@ -19,8 +19,12 @@ BASE_IMAGES = "base_images"
 BASE_IMAGE = "base_image"
 VERSION_BUMP = "version_bump"
 TRIGGERED_BY = "triggered_by"
-INPUTS = (REQUEST_ID, BASE_IMAGES, BASE_IMAGE, VERSION_BUMP, TRIGGERED_BY)
-"""Our inputs. `base_image` is the one reference that moved, for workflows that take no list."""
+IMAGE = "image"
+INPUTS = (REQUEST_ID, BASE_IMAGES, VERSION_BUMP, TRIGGERED_BY, BASE_IMAGE, IMAGE)
+"""Our inputs."""
+COURTESIES = (BASE_IMAGE, IMAGE)
+"""Inputs that nobody misses: the one reference that moved, for a workflow that takes no list, and the image's
+name, by which a GitLab project with several images tells whose job is to run."""
 BUMPS = ("patch", "minor", "major")
 """What `version_bump` may say."""
 
@@ -45,7 +49,13 @@ class Told:
 
 
 def build_inputs(
-    bases: Sequence[PinnedBase], *, request_id: str, version_bump: str, triggered_by: str, moved: Sequence[str] = ()
+    bases: Sequence[PinnedBase],
+    *,
+    image: str,
+    request_id: str,
+    version_bump: str,
+    triggered_by: str,
+    moved: Sequence[str] = (),
 ) -> Mapping[str, str]:
     """Return what a build is told, under our own names.
 
@@ -62,6 +72,7 @@ def build_inputs(
         BASE_IMAGES: format_base_images(bases),
         VERSION_BUMP: version_bump,
         TRIGGERED_BY: triggered_by,
+        IMAGE: image,
     }
     return {**inputs, BASE_IMAGE: moved[0]} if moved else inputs
 
@@ -95,8 +106,7 @@ def name_inputs(inputs: Mapping[str, str], names: Mapping[str, str], declared: C
     for name, value in inputs.items():
         theirs = names.get(name, name)
         if declared is not None and theirs not in declared:
-            # `base_image` is a courtesy to workflows that take no list: nobody misses it.
-            left_out += [name] if name != BASE_IMAGE or name in names else []
+            left_out += [name] if name not in COURTESIES or name in names else []
             continue
         if theirs in told:
             raise UserError(f"two inputs are called {theirs!r}", hint="give them different names in source.inputs")

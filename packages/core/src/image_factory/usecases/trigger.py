@@ -99,6 +99,7 @@ def prepare_rebuild(
     pinned, causes = pinned_bases(status, bases.records, images.records)
     told = build_inputs(
         pinned,
+        image=image,
         request_id=request_id or new_request_id(image, now),
         version_bump=version_bump,
         triggered_by=triggered_by,
