@@ -145,11 +145,14 @@ class _Finder:
             _Wanted(name, repository, _searched(repository), repository.path.rpartition("/")[2].encode())
             for name, repository in images.items()
         ]
-        # Few owners have many images: one search for the owner spares those for its images.
-        self._owned: dict[bytes, list[_Wanted]] = {}
+        # Few owners have many images: every name below an owner is taken out of a file by one search.
+        self._single = [wanted for wanted in self._wanted if b"/" not in wanted.path]
+        self._owned: dict[bytes, dict[bytes, list[_Wanted]]] = {}
         for wanted in self._wanted:
-            owner, slash, _ = wanted.path.partition(b"/")
-            self._owned.setdefault(owner + slash if slash else wanted.path, []).append(wanted)
+            if b"/" in wanted.path:
+                owner = wanted.path.partition(b"/")[0] + b"/"
+                self._owned.setdefault(owner, {}).setdefault(wanted.path, []).append(wanted)
+        self._names = {owner: re.compile(re.escape(owner) + rb"[a-z0-9._/-]+") for owner in self._owned}
         # What takes any YAML file comes last: a kind of file of its own says more.
         self._updaters = sorted(updaters, key=lambda updater: (updater.name == YAML_UPDATE, updater.name))
         self._own_kinds = [updater for updater in self._updaters if updater.name != YAML_UPDATE]
@@ -158,9 +161,12 @@ class _Finder:
         """Return the images that a file may name."""
         if any(updater.matches(path) for updater in self._own_kinds):
             return [wanted for wanted in self._wanted if wanted.last in data]
-        return [
-            wanted for owner, group in self._owned.items() if owner in data for wanted in group if wanted.path in data
-        ]
+        found = [wanted for wanted in self._single if wanted.path in data]
+        for owner, named in self._owned.items():
+            if owner in data:
+                for there in named.keys() & set(self._names[owner].findall(data)):
+                    found += named[there]
+        return found
 
     def places(self, name: str, data: bytes, wanted: Sequence[_Wanted]) -> Iterator[Place]:
         """Yield the places of a file that name one of `wanted`."""
@@ -171,6 +177,7 @@ class _Finder:
         for one in wanted:
             names.setdefault(one.repository, []).append(one.image)
         seen: set[tuple[int, Repository]] = set()
+        whole: dict[Repository, int] = {}
         is_utf8 = "\ufffd" not in text
         readers = [updater for updater in self._updaters if is_utf8 and updater.matches(name)]
         for updater in readers:
@@ -178,9 +185,12 @@ class _Finder:
             for mention in found:
                 place = (mention.line, mention.reference.repository)
                 if place not in seen:
+                    whole[place[1]] = whole.get(place[1], 0) + bool(mention.reference.written)
                     yield from (Place(image, name, mention, updater.name) for image in names[place[1]])
             seen |= {(mention.line, mention.reference.repository) for mention in found}
         for repository, listed in names.items():
+            if text.count(_searched(repository).decode()) <= whole.get(repository, 0):
+                continue  # every occurrence is told of already
             for mention in literal_mentions(text, repository, comments=not readers):
                 if (mention.line, repository) not in seen:
                     yield from (Place(image, name, mention, None) for image in listed)

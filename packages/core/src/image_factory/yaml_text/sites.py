@@ -145,7 +145,9 @@ class _Lines:
 
 def _literals(text: str, repository: Repository | None, comments: bool) -> Iterator[tuple[int, int, Reference]]:
     seen: set[int] = set()
-    patterns = (_ANY, _IMAGE_LINE) if repository is None else (_pattern(repository), _IMAGE_LINE)
+    # Only Docker Hub's images are written without a host, and its one-word names told by their key alone.
+    is_short = repository is None or repository.registry == DOCKER_HUB
+    patterns = [_ANY if repository is None else _pattern(repository), *([_IMAGE_LINE] if is_short else [])]
     for pattern in patterns:
         for match in pattern.finditer(text):
             start, end = match.start("name"), match.end("digest") if match["digest"] else match.end("tag")
