@@ -91,6 +91,21 @@ def test_urls_of_known_hosts_are_claimed_and_no_others(url: str, is_claimed: boo
 
 
 @pytest.mark.parametrize(
+    "environment",
+    [
+        pytest.param({"GITLAB_HOST": "ci.example.com/gitlab"}, id="the named one"),
+        pytest.param({"CI_SERVER_URL": "https://ci.example.com/gitlab"}, id="a running job's"),
+    ],
+)
+def test_the_environment_s_gitlab_is_a_known_one(environment: dict[str, str]) -> None:
+    url = "https://ci.example.com/gitlab/acme/web.git"
+
+    assert Hosts(GitLabSettings(), environment).claimed(url)
+    assert not Hosts(GitLabSettings(), {"GITLAB_HOST": "http://ci.example.com/gitlab"}).claimed(url)
+    assert not Hosts(GitLabSettings(), {}).claimed(url)
+
+
+@pytest.mark.parametrize(
     ("host", "path", "at"),
     [
         pytest.param(None, "acme/web", "https://gitlab.com/api/v4/projects/acme%2Fweb", id="two parts"),

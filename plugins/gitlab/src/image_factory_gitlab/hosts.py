@@ -256,9 +256,10 @@ class Hosts:
 
     def _known(self) -> Iterator[Host]:
         yield self.named(None)
-        for written in (*self.settings.hosts, self.environment.get("GITLAB_HOST", "").strip()):
+        named = [self.environment.get(name, "").strip() for name in ("GITLAB_HOST", "CI_SERVER_URL")]
+        for written in (*self.settings.hosts, *filter(None, named)):
             try:
-                yield self.named(written or None)
+                yield self.named(written)
             except UnsafeValue:
                 continue
 
