@@ -219,3 +219,10 @@ def test_a_refused_dispatch_is_said_with_status_words_and_request_and_recorded(w
     (build,) = world.state()["rebuildHistory"]
     assert build["result"] == "failed"
     assert f"422 Workflow is disabled (request {build['requestId']})" in said
+
+
+def test_a_name_that_only_the_folder_has_is_refused_before_anybody_is_asked(world: World) -> None:
+    world.run(*ENROLL)
+
+    assert "web is enrolled already" in world.run(*ENROLL, "--pr", code=2)
+    assert world.github.exchanges == []

@@ -16,6 +16,7 @@ from image_factory.hookspecs import hookimpl
 from image_factory.ports import BuildRequest, BuildRun, BuildTrigger, RunStatus, SecretHeader, TriggerCall
 from image_factory.testing.image_content import build_image
 from image_factory.usecases.analyze import analyze
+from image_factory.usecases.handover import Handover
 from image_factory.usecases.observe import observe
 from image_factory.usecases.trigger import call_to_json, new_request_id, prepare_rebuild, start_rebuild
 
@@ -189,3 +190,38 @@ def test_a_call_is_shown_with_its_secret_redacted_wherever_it_goes() -> None:
 
     assert call_to_json(in_body)["json"] == {"ref": "main", "token": "••••••"}
     assert call_to_json(in_header)["headers"] == {"Authorization": "Bearer ••••••"}
+
+
+def test_a_managed_parent_gives_its_own_digest_and_an_unbuilt_stage_nothing(world: Any) -> None:
+    trigger = install(world, Trigger())
+    world.service("parent", "FROM scratch\n")
+    world.service("other", "FROM scratch\n")
+    world.service("web", "FROM ghcr.io/acme/other:1 AS unused\nFROM ghcr.io/acme/parent:1\n")
+    world.enroll("parent", "other", "web")
+    digest = f"sha256:{'d' * 64}"
+    for handover in (None, Handover("parent", "1", digest), Handover("other", "1", digest)):
+        bench = world.bench()
+        bench.store.apply(analyze(bench, handover).changes)
+    bench = world.bench()
+
+    start_rebuild(bench, prepare_rebuild(bench, "web"), force=True)
+
+    assert json.loads(trigger.started[0].inputs["base_images"]) == [
+        {"reference": "ghcr.io/acme/parent:1", "digest": digest, "role": "final"}
+    ]
+
+
+def test_a_base_that_is_not_old_enough_stays_as_the_image_holds_it(world: Any, trigger: Trigger) -> None:
+    held = world.bench().store.bases().records["node-22"].runtime.current_digest
+    world.later(days=6)
+    world.registry.push("library/node", ["22"], build_image(seed="newer node"))
+    bench = world.bench()
+    bench.store.apply(observe(bench).changes)
+    assert bench.store.bases().records["node-22"].runtime.current_digest != held
+    world.later(days=1)
+
+    prepared = prepare_rebuild(world.bench(), "web")
+
+    told = {each["reference"]: each["digest"] for each in json.loads(prepared.request.inputs["base_images"])}
+    assert (prepared.reason, told["docker.io/library/node:22"]) == ("due", held)
+    assert [cause["base"] for cause in prepared.causes] == ["alpine-3-22"]
