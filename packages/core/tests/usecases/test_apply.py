@@ -66,6 +66,14 @@ def test_nothing_to_change_is_said(tmp_path: Path) -> None:
         apply_version(updaters.YamlUpdater(), tmp_path / "none.yaml", WEB, ImageVersion("2"))
 
 
+def test_a_folder_with_one_file_of_the_kind_means_those_below_too(tmp_path: Path) -> None:
+    write(tmp_path, {"a.yaml": "x: y\n", "b/c.yaml": "image: ghcr.io/acme/web:1\n"})
+
+    applied = apply_version(updaters.YamlUpdater(), tmp_path, WEB, ImageVersion("2"))
+
+    assert [change.path.name for change in applied] == ["c.yaml"]
+
+
 def test_a_folder_with_a_kustomization_means_that_one(tmp_path: Path) -> None:
     kustomize = pytest.importorskip("image_factory_kustomize", reason="the plugin kustomize is not installed")
     write(tmp_path, {"kustomization.yaml": "images: []\n", "base/kustomization.yaml": "images: []\n"})
@@ -74,3 +82,7 @@ def test_a_folder_with_a_kustomization_means_that_one(tmp_path: Path) -> None:
 
     assert applied.new == "images: [{name: ghcr.io/acme/web, newTag: v2}]\n"
     assert (tmp_path / "base/kustomization.yaml").read_text() == "images: []\n"
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(NotFound, match="no file of kustomize-set-image"):
+        apply_version(kustomize.KustomizeUpdater(), empty, WEB, ImageVersion("v2"))

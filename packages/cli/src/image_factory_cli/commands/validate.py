@@ -62,5 +62,8 @@ def installed_plugins(root: Path, settings: Settings) -> PluginNames:
     from image_factory.state.images_yaml import PluginNames
 
     table = workbench(root, settings).plugins
-    installed = {"source": frozenset(table.sources), "file updater": frozenset(UPDATE_TYPES)}
+    installed = {
+        "source": frozenset(table.sources),
+        "file updater": frozenset(UPDATE_TYPES) | frozenset(table.updaters),
+    }
     return PluginNames(installed, PUBLISHED)

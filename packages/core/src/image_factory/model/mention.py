@@ -8,6 +8,9 @@ from enum import StrEnum
 
 from image_factory.oci.reference import Digest, Reference, Repository
 
+FOLDER_TYPES = frozenset({"kustomize-set-image"})
+"""The `updates[].type` whose path is a folder: the one file in it that the updater knows is meant."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mention:

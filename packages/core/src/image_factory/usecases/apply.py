@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from image_factory.errors import NotFound, UserError
-from image_factory.model.mention import ImageVersion, Target
+from image_factory.model.mention import FOLDER_TYPES, ImageVersion, Target
 from image_factory.oci.reference import Repository
 from image_factory.ports import FileUpdater
 from image_factory.shell.text_file import load_text, save_text
@@ -40,8 +40,8 @@ def apply_version(
 ) -> tuple[Applied, ...]:
     """Make every file that `path` means name `version`; write all of them or, where one cannot be changed, none.
 
-    A folder means the one file directly in it that the updater knows, such as its kustomization; where
-    there is none, every file of that kind below it that names the image.
+    A folder means its kustomization, for kustomize-set-image; else every file of the updater's kind below
+    it that names the image.
 
     Raises:
         NotFound: there is no such file, or none below the folder that names the image.
@@ -64,9 +64,11 @@ def apply_version(
 
 
 def _files(updater: FileUpdater, folder: Path, repository: Repository) -> list[Path]:
-    direct = [entry for entry in sorted(folder.iterdir()) if entry.is_file() and updater.matches(entry.as_posix())]
-    if len(direct) == 1:
-        return direct
+    if updater.name in FOLDER_TYPES:
+        for entry in sorted(folder.iterdir()):
+            if updater.matches(entry.as_posix()) and entry.is_file():
+                return [entry]
+        raise NotFound(f"no file of {updater.name} in {folder}", hint="give the folder of the file, or the file itself")
     found = []
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if name not in SKIPPED_FOLDERS)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from image_factory.errors import ImageFactoryError, Location, NotFound, UserError
-from image_factory.model.mention import Mention
+from image_factory.model.mention import FOLDER_TYPES, Mention
 from image_factory.oci.reference import Repository
 from image_factory.ports import FileUpdater
 from image_factory.shell.tree import MAX_FILE, SKIPPED_FOLDERS, read_file
@@ -210,7 +210,7 @@ def _proposals(places: Sequence[Place], tree: Path) -> Iterator[Proposal]:
     top, repo = _checkout(tree)
     for (image, file, kind), group in sorted(grouped.items(), key=lambda item: item[0]):
         path = Path(os.path.relpath(tree.resolve() / file, top)).as_posix()
-        is_folder = kind.startswith("kustomize")
+        is_folder = kind in FOLDER_TYPES
         if is_folder:
             path = path.rpartition("/")[0] or "."
         keys = tuple(dict.fromkeys(key for place in group for key in place.mention.keys))
