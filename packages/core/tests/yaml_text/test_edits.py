@@ -12,6 +12,7 @@ from image_factory.yaml_text.edits import (
     Edit,
     add_field,
     apply_edits,
+    apply_to_yaml,
     insert_line,
     is_plain,
     replace_scalar,
@@ -110,3 +111,10 @@ def test_a_field_goes_behind_the_one_it_belongs_to() -> None:
     assert apply_edits(text, [add_field(text, root, "tag", "1", ("name",))]) == '\ufeffname: a\ntag: "1"\nz: b\n'
     with pytest.raises(UserError, match="no place for tag"):
         add_field(text, root, "tag", "1", ("nothing",))
+
+
+def test_a_text_that_would_be_no_yaml_any_more_is_refused() -> None:
+    assert apply_to_yaml("a: b\n", [Edit(3, 4, "c")]) == "a: c\n"
+    with pytest.raises(UserError, match="cannot be changed where it stands") as refused:
+        apply_to_yaml("a: b\n", [Edit(3, 4, "[c")])
+    assert refused.value.hint

@@ -14,7 +14,7 @@ from image_factory.errors import UserError
 from image_factory.hookspecs import hookimpl
 from image_factory.model.mention import ImageVersion, Mention, PromotionStep, Target
 from image_factory.ports import FileUpdater
-from image_factory.yaml_text.edits import apply_edits
+from image_factory.yaml_text.edits import apply_edits, apply_to_yaml
 from image_factory.yaml_text.nodes import Node, parse_documents
 from image_factory.yaml_text.references import check_version, yaml_update_steps
 from image_factory.yaml_text.sites import (
@@ -66,7 +66,7 @@ class HelmUpdater:
             return apply_edits(text, literal_edits(text, target.repository, version, comments=False))
         documents = parse_documents(text)
         if target.keys:
-            return apply_edits(text, key_edits(text, documents, target, version))
+            return apply_to_yaml(text, key_edits(text, documents, target, version))
         if not any(mention.reference.repository == target.repository for mention in _values_mentions(documents)):
             raise not_named(target)
         blocks = [block for root in documents for block in image_blocks(root)]
@@ -75,7 +75,7 @@ class HelmUpdater:
         ]
         names = frozenset(block.name.start for block in blocks)
         edits += value_edits(text, documents, target.repository, version, beside=names)
-        return apply_edits(text, edits)
+        return apply_to_yaml(text, edits)
 
     def promotion_steps(self, target: Target) -> Sequence[PromotionStep]:
         """Return one `yaml-update` step; it needs keys."""

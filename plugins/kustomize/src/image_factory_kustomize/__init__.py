@@ -17,7 +17,7 @@ from image_factory.ports import FileUpdater
 from image_factory.yaml_text.edits import (
     Edit,
     add_field,
-    apply_edits,
+    apply_to_yaml,
     insert_line,
     newline_of,
     remove_field,
@@ -92,7 +92,7 @@ class KustomizeUpdater:
             missing = [target.repository.familiar]
         if missing:
             edits.append(_add(text, root, [_fields(name, target.repository, version) for name in missing]))
-        return apply_edits(text, edits)
+        return apply_to_yaml(text, edits)
 
     def promotion_steps(self, target: Target) -> Sequence[PromotionStep]:
         """Return one `kustomize-set-image` step on the folder, by tag."""

@@ -12,7 +12,7 @@ from image_factory.errors import UserError
 from image_factory.hookspecs import hookimpl
 from image_factory.model.mention import ImageVersion, Mention, PromotionStep, Target
 from image_factory.ports import FileUpdater
-from image_factory.yaml_text.edits import apply_edits
+from image_factory.yaml_text.edits import apply_to_yaml
 from image_factory.yaml_text.nodes import parse_documents
 from image_factory.yaml_text.references import check_version, yaml_update_steps
 from image_factory.yaml_text.sites import key_edits, not_named, value_edits, value_mentions
@@ -46,10 +46,10 @@ class YamlUpdater:
         check_version(version)
         documents = parse_documents(text)
         if target.keys:
-            return apply_edits(text, key_edits(text, documents, target, version))
+            return apply_to_yaml(text, key_edits(text, documents, target, version))
         if not any(mention.reference.repository == target.repository for mention in value_mentions(documents)):
             raise not_named(target)
-        return apply_edits(text, value_edits(text, documents, target.repository, version))
+        return apply_to_yaml(text, value_edits(text, documents, target.repository, version))
 
     def promotion_steps(self, target: Target) -> Sequence[PromotionStep]:
         """Return one `yaml-update` step; it needs keys."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from image_factory.errors import UserError
 from image_factory.state.yaml_tree import resolve
-from image_factory.yaml_text.nodes import ListNode, MapNode, Node, ScalarNode, at_line
+from image_factory.yaml_text.nodes import ListNode, MapNode, Node, ScalarNode, at_line, parse_documents
 
 _WRITABLE = re.compile(r"[A-Za-z0-9._:/@+\[\]-]*\Z")
 _PLAIN = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9._:/@+-]*\Z")
@@ -42,6 +42,23 @@ def apply_edits(text: str, edits: Iterable[Edit]) -> str:
         done = edit.end
     parts.append(text[done:])
     return "".join(parts)
+
+
+def apply_to_yaml(text: str, edits: Iterable[Edit]) -> str:
+    """Return the YAML text with all edits made.
+
+    Raises:
+        UserError: it would be no YAML any more, as the layout of a text may have it that nobody writes by hand.
+    """
+    changed = apply_edits(text, edits)
+    try:
+        parse_documents(changed)
+    except UserError as broken:
+        raise UserError(
+            f"cannot be changed where it stands: {broken.message}",
+            hint="write it in a plainer layout, or change it by hand",
+        ) from broken
+    return changed
 
 
 def write_plain(value: str) -> str:
