@@ -2,15 +2,20 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from image_factory.errors import Conflict, NotFound
+from image_factory.errors import Conflict, NotFound, UserError
 from image_factory.model.settings import Settings
+from image_factory.plugins import PluginTable
+from image_factory.ports import Source, SourceRepository
 from image_factory.shell.images_file import load_images_text
+from image_factory.shell.store import Store
 from image_factory.state.images_yaml import PluginNames, read_images
-from image_factory.usecases.enroll import EntryRefused, enroll
+from image_factory.testing.clock import FixedClock
+from image_factory.usecases.enroll import EntryRefused, claimed_repository, enroll
+from image_factory.usecases.workbench import Workbench
 
 ENTRY: dict[str, Any] = {"name": "redis", "repository": "library/redis", "tag": "7-alpine"}
 OURS = b"# ours\r\n- name: postgres\r\n  repository: library/postgres\r\n  tag: '16'\r\n"
@@ -88,3 +93,37 @@ def test_two_at_once_lose_nothing(root: Path) -> None:
     assert images.problems == ()
     assert {name for name, done in outcomes.items() if done} == images.names - {"postgres"}
     assert any(outcomes.values())
+
+
+class Claimant:
+    """A source that claims what it is asked about."""
+
+    name = "github"
+
+    def claims(self, url: str) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "path"),
+    [
+        ("https://github.com/acme/state.git", "github.com", "acme/state"),
+        ("https://git.example.com:8443/acme/sub/state", "git.example.com:8443", "acme/sub/state"),
+        ("http://127.0.0.1:8080/acme/state.git", "http://127.0.0.1:8080", "acme/state"),
+        ("git@github.com:acme/state.git", "github.com", "acme/state"),
+        ("ssh://git@git.example.com:2222/acme/state.git", "git.example.com", "acme/state"),
+    ],
+)
+def test_a_clone_url_names_the_repository_that_a_request_is_opened_in(url: str, host: str, path: str) -> None:
+    table = PluginTable((), {}, {"github": cast("Source", Claimant())}, {}, {}, {}, {})
+    bench = Workbench(Path(), Settings(), Store(Path(), Settings()), FixedClock(), lambda: table)
+
+    assert claimed_repository(bench, url) == SourceRepository("github", host, path)
+
+
+def test_plain_git_opens_no_requests() -> None:
+    table = PluginTable((), {}, {}, {}, {}, {}, {})
+    bench = Workbench(Path(), Settings(), Store(Path(), Settings()), FixedClock(), lambda: table)
+
+    with pytest.raises(UserError, match="no plugin opens change requests at /srv/state"):
+        claimed_repository(bench, "/srv/state.git")

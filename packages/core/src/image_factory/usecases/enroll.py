@@ -20,6 +20,11 @@ from image_factory.state.images_yaml import PluginNames, add_entry, check_entry
 from image_factory.usecases.workbench import Workbench
 from image_factory.usecases.workflow import repository_path
 
+_HOST = re.compile(
+    r"(?:https://(?=[^/])(?P<web>[^/@]+)/|(?P<plain>http://[^/@]+)/"
+    r"|ssh://(?:[^/@]*@)?(?P<ssh>[^/@:]+)(?::\d+)?/|(?:[^/@:]*@)?(?P<scp>[^/@:]+):(?!//))"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
@@ -158,8 +163,9 @@ def claimed_repository(bench: Workbench, url: str) -> SourceRepository:
     """
     for source in bench.plugins.sources.values():
         if source.name != GIT_PROVIDER and source.claims(url):
-            host = re.match(r"(?:(https?)://|[a-z+]+://)?(?:[^/@]*@)?([^/:]+(?::\d+(?=/))?)[/:]", url)
-            name = None if host is None else f"http://{host[2]}" if host[1] == "http" else host[2]
+            host = _HOST.match(url)
+            # Only the port of a web address is the API's too; http is for loopback, and has to be said.
+            name = None if host is None else host["web"] or host["plain"] or host["ssh"] or host["scp"]
             return SourceRepository(source.name, name, repository_path(url))
     raise UserError(
         f"no plugin opens change requests at {url}",
