@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -216,6 +217,7 @@ class _Filling:
         self._repository = repository
         self._listing = listing
         self._asks = asks
+        self._lock = threading.Lock()
         """Turned off by the first sign that the registry cannot be asked now: the other rows would learn the same."""
         self._details = dict(listing.details)
         self._resolved = dict(listing.resolved)
@@ -272,9 +274,10 @@ class _Filling:
         try:
             answer = ask()
         except (Unavailable, RateLimited) as error:
-            if self._asks:
+            with self._lock:
+                is_first, self._asks = self._asks, False
+            if is_first:
                 log.warning("details are missing: %s", error, extra={"image": str(self._repository), "op": "versions"})
-            self._asks = False
             return None
         except ImageFactoryError as error:
             log.warning("no details: %s", error, extra={"image": f"{self._repository}:{row.tag}", "op": "versions"})
