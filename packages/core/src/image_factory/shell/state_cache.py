@@ -22,8 +22,6 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-import pydantic
-
 import image_factory
 
 FORMAT = 1
@@ -112,6 +110,8 @@ def _replace(file: Path, parts: Iterable[bytes]) -> None:
 @cache
 def code_stamp() -> str:
     """Return what a cache depends on beside the files: the code that read them, and what it is built on."""
+    import pydantic  # not needed, and not imported, where files are parsed ahead
+
     stamp = hashlib.blake2b(digest_size=16)
     stamp.update(f"{FORMAT} {image_factory.__version__} {pydantic.VERSION} {sys.version_info[:2]}".encode())
     package = Path(image_factory.__file__).parent

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import repeat
 from pathlib import Path
-from typing import Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from pydantic import ValidationError
 
@@ -34,6 +34,9 @@ from image_factory.shell.state_cache import (
     signature_of,
 )
 from image_factory.state.layout import file_state_name
+
+if TYPE_CHECKING:
+    from image_factory.shell.read_ahead import Parsed, ReadAhead
 
 T = TypeVar("T", bound=ImageState | BaseState)
 
@@ -58,11 +61,11 @@ class Loaded(Generic[T]):
 class Records(Mapping[str, T]):
     """Records by name, each built when it is first asked for."""
 
-    def __init__(self, folder: Path, model: type[T], files: Mapping[str, CachedFile]) -> None:
+    def __init__(self, folder: Path, model: type[T], files: Mapping[str, CachedFile], built: dict[str, T]) -> None:
         self._folder = folder
         self._model = model
         self._files = files
-        self._built: dict[str, T] = {}
+        self._built = built
 
     def __getitem__(self, name: str) -> T:
         record = self._built.get(name)
@@ -130,16 +133,21 @@ def collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def read_folder(folder: Path, model: type[T], cache: StateCache | None) -> Loaded[T]:
-    """Return the records of `folder`, which may be missing, through `cache` where there is one."""
+def read_folder(folder: Path, model: type[T], cache: StateCache | None, ahead: ReadAhead | None = None) -> Loaded[T]:
+    """Return the records of `folder`, which may be missing, through `cache` where there is one.
+
+    Args:
+        ahead: files that another process parses; those that have changed since are read again.
+    """
     with collector_paused():
-        return _read_folder(folder, model, cache)
+        return _read_folder(folder, model, cache, ahead)
 
 
-def _read_folder(folder: Path, model: type[T], cache: StateCache | None) -> Loaded[T]:
+def _read_folder(folder: Path, model: type[T], cache: StateCache | None, ahead: ReadAhead | None) -> Loaded[T]:
     known = {} if cache is None else cache.load()
     files: dict[str, CachedFile] = {}
     unread: dict[str, Signature] = {}
+    built: dict[str, T] = {}
     broken: dict[str, ImageFactoryError] = {}
     for name, signature in sorted(_signatures(folder, broken)):
         cached = known.get(name)
@@ -148,12 +156,14 @@ def _read_folder(folder: Path, model: type[T], cache: StateCache | None) -> Load
         else:
             unread[name] = signature
     changed = bool(unread) or len(files) != len(known)
+    if unread and ahead is not None:
+        _take_parsed(folder, model, ahead.parsed(folder), unread, files, built)
     if unread:
         _read(folder, model, unread, known, files, broken)
-        files = dict(sorted(files.items()))
+    files = dict(sorted(files.items()))
     if cache is not None and changed:
         cache.save(files)
-    return Loaded(Records(folder, model, files), dict(sorted(broken.items())))
+    return Loaded(Records(folder, model, files, built), dict(sorted(broken.items())))
 
 
 def _signatures(folder: Path, broken: dict[str, ImageFactoryError]) -> list[tuple[str, Signature]]:
@@ -181,6 +191,41 @@ def _signatures(folder: Path, broken: dict[str, ImageFactoryError]) -> list[tupl
             except UnsafeValue as error:
                 broken[name] = error
     return found
+
+
+def _take_parsed(
+    folder: Path,
+    model: type[T],
+    parsed: Mapping[str, Parsed],
+    unread: dict[str, Signature],
+    files: dict[str, CachedFile],
+    built: dict[str, T],
+) -> None:
+    """Build the records of files that were parsed ahead and have not changed since; what is wrong stays unread."""
+    for name, signature in list(unread.items()):
+        found = parsed.get(name)
+        if found is None or found.signature != signature:
+            continue
+        file = folder / f"{name}.yaml"
+        try:
+            record = _checked(_loaded(found.values, file, model), file, name)
+        except ImageFactoryError:
+            continue  # read again, to say in which line
+        # It was parsed ahead only where a change since would show in its status.
+        files[name] = CachedFile(signature, True, found.digest, _json(record))
+        built[name] = record
+        del unread[name]
+
+
+def _loaded(values: dict[str, Any], file: Path, model: type[T]) -> T:
+    from image_factory.state.codec import load_base, load_image
+
+    load = load_image if model is ImageState else load_base
+    return cast("T", load(values, str(file)))
+
+
+def _json(record: ImageState | BaseState) -> bytes:
+    return record.model_dump_json(by_alias=True, exclude_defaults=True).encode()
 
 
 def _read(
@@ -251,7 +296,7 @@ def _parse_file(folder: Path, model: type[T], name: str) -> Result:
     try:
         content = file.read_bytes()
         record = _record(content, file, name, model)
-        return content_digest(content), record.model_dump_json(by_alias=True, exclude_defaults=True).encode()
+        return content_digest(content), _json(record)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -266,13 +311,16 @@ def _record(content: bytes, file: Path, name: str, model: type[T]) -> T:
 
     text = decode(content, file)
     record = read_image(text, str(file)) if model is ImageState else read_base(text, str(file))
+    return _checked(cast("T", record), file, name)
+
+
+def _checked(record: T, file: Path, name: str) -> T:
     if record.name != name:
         raise InvalidState(
             f"the file's name is {name!r}, and the record's is {record.name!r}",
             hint="a record lies in the file of its name",
             location=Location(str(file)),
         )
-    assert isinstance(record, model)
     return record
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from image_factory.errors import Conflict, InvalidState, NotFound, UnsafeValue, UnsupportedVersion
 from image_factory.model.image_state import BaseState, ImageState, StateFolder
@@ -26,6 +26,9 @@ from image_factory.shell.state_cache import StateCache, content_digest
 from image_factory.shell.state_folder import Loaded, check_place, read_folder, read_text
 from image_factory.shell.state_lock import TIMEOUT, StateLock
 from image_factory.state.layout import BASE_IMAGES, CORRUPT_SUFFIX, IMAGES, state_path
+
+if TYPE_CHECKING:
+    from image_factory.shell.read_ahead import ReadAhead
 
 __all__ = ["FileChange", "Loaded", "Overtaken", "Store"]
 
@@ -75,15 +78,23 @@ class Store:
         settings: where in it the state directory lies.
         cache: whether to keep what was read for the next run, in `.image-factory-cache`.
         lock_timeout: how long a write waits for another writer.
+        ahead: files that another process parses; those that have changed since are read again.
     """
 
     def __init__(
-        self, root: Path, settings: Settings, *, cache: bool = True, lock_timeout: timedelta = TIMEOUT
+        self,
+        root: Path,
+        settings: Settings,
+        *,
+        cache: bool = True,
+        lock_timeout: timedelta = TIMEOUT,
+        ahead: ReadAhead | None = None,
     ) -> None:
         self._root = root
         self._state = PurePosixPath(settings.state_dir)
         self._cache = cache
         self._lock_timeout = lock_timeout
+        self._ahead = ahead
         self._loaded: dict[StateFolder, Loaded[ImageState] | Loaded[BaseState]] = {}
 
     # --- reading ---------------------------------------------------------------------------------
@@ -107,7 +118,7 @@ class Store:
     def _read(self, folder: StateFolder, model: type[T]) -> Loaded[T]:
         place = self._folder(folder)
         check_place(place, self._allowed())
-        return read_folder(place, model, self._cache_of(folder))
+        return read_folder(place, model, self._cache_of(folder), self._ahead)
 
     def _cache_of(self, folder: StateFolder) -> StateCache | None:
         # Nothing is made in a folder that has no state.
