@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +12,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from image_factory.decide.discovery import base_configuration
 from image_factory.errors import InvalidSettings, NotFound
+from image_factory.model.image_state import BaseState
 from image_factory.model.settings import Settings
+from image_factory.oci.reference import Reference
+from image_factory.state.codec import dump_base
 from image_factory_synth.library import RenderingFailed
 from image_factory_synth.node import NoNode, find_node
 from image_factory_synth.schedule import Budget
@@ -122,6 +128,26 @@ def test_a_run_with_nothing_to_do_imports_little_beside_the_standard_library() -
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
     assert shown == "[]\n"
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2,
+    reason="nothing is read ahead: one processor, or no Linux",
+)
+def test_the_first_run_has_state_parsed_by_another_process(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bases = folder / "state" / "base-images"
+    bases.mkdir(parents=True)
+    state = BaseState(configuration=base_configuration("node", Reference.parse("docker.io/library/node:22-slim")))
+    (bases / "node.yaml").write_text(dump_base(state))
+    expected = synth(folder, {}, folder, dry_run=True).text
+    shutil.rmtree(folder / ".image-factory-cache")
+    monkeypatch.setattr("image_factory.shell.state_cache.SETTLED", -(10**12))
+    monkeypatch.setattr("image_factory.state.codec.parse_mapping", None)
+
+    run = synth(folder, {}, folder)
+
+    assert "Warehouse/node" in run.report["added"]
+    assert run.text == expected
 
 
 def test_budgets_are_asked_for_where_there_is_work_alone(folder: Path) -> None:

@@ -18,6 +18,7 @@ from image_factory_synth.report import Report, report, unchanged
 
 if TYPE_CHECKING:
     from image_factory.model.settings import Settings
+    from image_factory.shell.read_ahead import ReadAhead
     from image_factory_synth.kargo import Cdk8s
     from image_factory_synth.synthesize import BudgetOf, Synthesis
 
@@ -70,11 +71,20 @@ def synth(
     from image_factory_synth.kargo import Cdk8s
     from image_factory_synth.rendered import is_anything_kept
 
-    with _without_collection(), Cdk8s() as cdk8s:
+    with _without_collection(), contextlib.ExitStack() as stack, Cdk8s() as cdk8s:
+        ahead = None
         if is_folder(question.root) and not is_anything_kept(question.root):
+            ahead = stack.enter_context(_read_ahead(question.root))
             # There will be work for it: it starts while settings and state are read here.
             cdk8s.prepare()
-        return _synth(folder, environ, cwd, kargo_version, budgets, cdk8s, dry_run=dry_run, question=question)
+        return _synth(folder, environ, cwd, kargo_version, budgets, cdk8s, ahead, dry_run=dry_run, question=question)
+
+
+def _read_ahead(root: Path) -> ReadAhead:
+    """Have state parsed where it usually lies; where settings say otherwise, nobody asks for it."""
+    from image_factory.shell.read_ahead import ReadAhead
+
+    return ReadAhead([root / "state" / folder for folder in ("images", "base-images")])
 
 
 @contextlib.contextmanager
@@ -96,6 +106,7 @@ def _synth(
     kargo_version: str | None,
     budgets: Callable[[Path, Settings], BudgetOf] | None,
     cdk8s: Cdk8s,
+    ahead: ReadAhead | None,
     *,
     dry_run: bool,
     question: Question,
@@ -109,7 +120,7 @@ def _synth(
     state = root / settings.state_dir
     before = look([root / SETTINGS_FILE, root / settings.images_file], [state / IMAGES, state / BASE_IMAGES])
     budget_of = None if budgets is None else budgets(root, settings)
-    synthesis = synthesize(root, settings, cdk8s, dry_run=dry_run, budget_of=budget_of)
+    synthesis = synthesize(root, settings, cdk8s, dry_run=dry_run, budget_of=budget_of, ahead=ahead)
     found = report(synthesis, written=not dry_run)
     if not dry_run or synthesis.old == synthesis.new:
         remember(question, [before], found, synthesis.output)

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from image_factory.errors import ImageFactoryError
 from image_factory.model.settings import Settings
@@ -22,6 +22,9 @@ from image_factory_synth.rendered import load_rendered, replace_file, save_rende
 from image_factory_synth.schedule import Budget, Traffic, traffic
 from image_factory_synth.versions import KargoVersion
 from image_factory_synth.warehouses import Note
+
+if TYPE_CHECKING:
+    from image_factory.shell.read_ahead import ReadAhead
 
 HEADER = "# Written by image-factory synth from images.yaml and state/. The next run undoes what is changed here.\n"
 BudgetOf = Callable[[Repository], Budget | None]
@@ -91,6 +94,7 @@ def synthesize(
     kargo_version: str | None = None,
     dry_run: bool = False,
     budget_of: BudgetOf | None = None,
+    ahead: ReadAhead | None = None,
 ) -> Synthesis:
     """Write the Kargo resources of the image-factory folder `root`, and return what changed.
 
@@ -98,6 +102,7 @@ def synthesize(
         kargo_version: such as `1.11`; the settings' where it is None.
         dry_run: write nothing.
         budget_of: asked once for each registry whose budget no setting gives, while charts are rendered.
+        ahead: state files that another process parses already.
 
     Raises:
         InvalidSettings: the Kargo version is none that resources can be written for.
@@ -108,7 +113,7 @@ def synthesize(
     """
     version = KargoVersion.parse(kargo_version or settings.kargo.version)
     enrolled = _read_images(root / settings.images_file)
-    store = Store(root, settings)
+    store = Store(root, settings, ahead=ahead)
     images, bases = store.images(), store.bases()
     inventory = merge(
         (entry.enrollment for entry in enrolled.enrollments), images.records.values(), bases.records.values()
