@@ -96,6 +96,10 @@ def _without_collection() -> Iterator[None]:
         yield
     finally:
         if was_enabled:
+            # What was made is put where the collector looks rarely, else it would look at all of it now.
+            if gc.get_freeze_count() == 0:
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()
 
 
