@@ -141,8 +141,12 @@ def measure(job: Job) -> Run:
             stderr=subprocess.STDOUT,
         )
         peak = _watch(process.pid)
-        code = process.wait()
+        _, status, usage = os.wait4(process.pid, 0)
+        code = process.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.perf_counter() - begin
+        # It may have ended before it was looked at once. The kernel's own figure counts what the harness
+        # held when it forked, too, so it serves only there.
+        peak = peak or usage.ru_maxrss * 1024
         if code not in job.exit_codes:
             output.seek(max(0, output.tell() - 2000))
             shown = output.read().decode(errors="replace")
