@@ -79,3 +79,19 @@ def test_an_image_whose_dockerfile_cannot_be_read_is_not_called_up_to_date(web: 
 
     assert images[1].split()[:5] == ["api", "managed", "failed", "-", "unknown"]
     assert images[3].startswith("✗ api: no file api/Dockerfile")
+
+
+@pytest.mark.parametrize("words", [[], ["--json"]], ids=["for people", "as JSON"])
+def test_an_images_yaml_of_which_nothing_can_be_read_is_bad_input(web: Folder, words: list[str]) -> None:
+    web.write("images.yaml", "- name: [\n")
+
+    ran = web.run("status", *words)
+
+    assert ran.code == 2
+    assert "web" in ran.out
+
+
+def test_one_bad_entry_among_good_ones_is_a_partial_failure(web: Folder) -> None:
+    web.write("images.yaml", (web.root / "images.yaml").read_text() + "- name: half\n  registry: 7\n")
+
+    assert web.run("status").code == 3

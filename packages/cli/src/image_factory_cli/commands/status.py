@@ -54,6 +54,8 @@ def command(
     else:
         _show(status)
         show_problems(status.problems)
+    if not status.is_enrolled_known:
+        return 2
     return 3 if status.problems else 0
 
 

@@ -57,6 +57,8 @@ class Status:
     unanalyzed: tuple[str, ...]
     """Enrolled in images.yaml, without state yet."""
     problems: tuple[ImageFactoryError, ...]
+    is_enrolled_known: bool = True
+    """False where nothing of images.yaml can be read, so that what is shown is state alone."""
 
 
 def read_status(bench: Workbench) -> Status:
@@ -78,6 +80,7 @@ def read_status(bench: Workbench) -> Status:
         dependents={name: tuple(sorted(set(users))) for name, users in dependents.items()},
         unanalyzed=tuple(sorted({entry.enrollment.name for entry in file.enrollments} - set(images.records))),
         problems=(*file.problems, *images.problems, *bases.problems),
+        is_enrolled_known=bool(file.names) or not file.problems,
     )
 
 
