@@ -166,6 +166,20 @@ def test_an_external_image_is_watched_by_its_strategy(world: World, fields: dict
     assert len(state["updateHistory"]) == 1
 
 
+def test_an_external_image_is_said_to_move_to_its_new_version(world: World) -> None:
+    world.enroll({"name": "postgres", "repository": "postgres", "constraint": "^16"})
+    bench = world.bench()
+    bench.store.apply(analyze(bench).changes)
+    said = []
+    for tag in ("16.3.0", "16.4.0"):
+        world.registry.push_image("library/postgres", tag, seed=tag)
+        (outcome,) = run(world).outcomes
+        assert isinstance(outcome, Done)
+        said.append(outcome.changes[0].partition(",")[0])
+
+    assert said == ["first seen at 16.3.0", "moved to 16.4.0"]
+
+
 def test_no_tag_that_qualifies_is_one_image_s_failure_with_its_reason(world: World) -> None:
     world.registry.push_image("library/postgres", "latest")
     world.enroll({"name": "postgres", "repository": "postgres", "constraint": "^99"})
