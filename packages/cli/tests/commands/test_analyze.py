@@ -211,3 +211,23 @@ def test_a_source_that_is_none_is_told_in_our_words(web: Folder, words: list[str
     assert ran.code == 2
     assert ran.err.splitlines()[1].startswith(f"hint: {hint}")
     assert "type=" not in ran.err
+
+
+def test_what_was_learned_is_shown_although_the_push_is_refused(web: Folder, tmp_path: Any) -> None:
+    web.git("add", ".")
+    web.git("commit", "--quiet", "--message", "Enroll web")
+    bare = tmp_path / "state.git"
+    web.git("clone", "--quiet", "--bare", str(web.checkout), str(bare), folder=tmp_path)
+    web.git("remote", "add", "origin", str(bare))
+    hook = bare / "hooks/pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+
+    ran = web.run("analyze", "--push")
+
+    assert ran.code != 0
+    assert "error: " in ran.err
+    assert "✓ web: " in ran.out
+    assert "committed" in ran.out
+    assert "pushed" not in ran.out

@@ -79,3 +79,23 @@ def test_a_registry_that_does_not_know_the_tag_fails_that_image_alone(web: Folde
 
     assert ran.code == 3
     assert "1 changed, 1 failed" in ran.out
+
+
+def test_what_was_learned_is_shown_although_the_push_is_refused(web: Folder, tmp_path: Any) -> None:
+    web.git("add", ".")
+    web.git("commit", "--quiet", "--message", "Enroll web")
+    bare = tmp_path / "state.git"
+    web.git("clone", "--quiet", "--bare", str(web.checkout), str(bare), folder=tmp_path)
+    web.git("remote", "add", "origin", str(bare))
+    hook = bare / "hooks/pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+
+    ran = web.run("observe", "--push")
+
+    assert ran.code != 0
+    assert "error: " in ran.err
+    assert "✓ node-22: " in ran.out
+    assert "committed" in ran.out
+    assert "pushed" not in ran.out

@@ -151,6 +151,7 @@ def _run(
             commit=commit,
             push=push,
             environ=os.environ,
+            unpushed=lambda kept: _finish(analysis.outcomes, analysis.changes, analysis.problems, kept, show),
         )
 
     analysis, committed = until_settled(learn)

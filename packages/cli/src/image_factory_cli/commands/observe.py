@@ -71,28 +71,33 @@ def command(
             commit=commit,
             push=push,
             environ=os.environ,
+            unpushed=lambda kept: show(seen, kept),
         )
 
-    seen, committed = until_settled(learn)
     is_quiet = log_format == "json"  # with a program's log, nothing but its lines is said
+
+    def show(seen: Observation, committed: Committed | None) -> None:
+        if as_json:
+            write_json(
+                {
+                    "outcomes": [outcome_to_json(outcome) for outcome in seen.outcomes],
+                    "files": [str(change.path) for change in seen.changes],
+                    "commit": committed.commit if committed else None,
+                    "problems": [error_to_json(problem) for problem in seen.problems],
+                }
+            )
+        elif not is_quiet:
+            show_outcomes(seen.outcomes, verbose=verbose)
+            if committed and committed.commit:
+                click.echo(f"committed {committed.commit[:12]}{' and pushed' if committed.pushed else ''}")
+            elif seen.changes and committed:
+                click.echo(f"no commit: {committed.reason}")
+        report_problems(seen.problems, op="observe", is_quiet=is_quiet)
+
+    seen, committed = until_settled(learn)
     if dry_run and not as_json and not is_quiet:
         show_diff(seen.changes)
-    if as_json:
-        write_json(
-            {
-                "outcomes": [outcome_to_json(outcome) for outcome in seen.outcomes],
-                "files": [str(change.path) for change in seen.changes],
-                "commit": committed.commit if committed else None,
-                "problems": [error_to_json(problem) for problem in seen.problems],
-            }
-        )
-    elif not is_quiet:
-        show_outcomes(seen.outcomes, verbose=verbose)
-        if committed and committed.commit:
-            click.echo(f"committed {committed.commit[:12]}{' and pushed' if committed.pushed else ''}")
-        elif seen.changes and committed:
-            click.echo(f"no commit: {committed.reason}")
-    report_problems(seen.problems, op="observe", is_quiet=is_quiet)
+    show(seen, committed)
     if notify and not dry_run:
         tell(bench, seen.events)
     return exit_code(seen.outcomes) or (3 if seen.problems else 0)

@@ -51,6 +51,7 @@ def write_and_commit(
     commit: bool = True,
     push: bool = False,
     environ: Mapping[str, str] | None = None,
+    unpushed: Callable[[Committed], object] = lambda committed: None,
 ) -> Committed:
     """Write `changes`, and commit them where the folder lies in a git checkout.
 
@@ -62,6 +63,7 @@ def write_and_commit(
         body: one line an image.
         push: whether to push the branch that is checked out, with rebase and retry.
         environ: where a job's secret for git may be (`push_credentials`).
+        unpushed: told of a commit that is kept here because its push failed, before the error is raised.
 
     Raises:
         Overtaken: a file was changed meanwhile, here or on the remote; what this run wrote is taken back.
@@ -80,7 +82,7 @@ def write_and_commit(
         _apply(bench, changes, left, work)
     is_behind = left is not None and left.push
     try:
-        committed = _commit(bench, work, push, environ or {}, is_behind=is_behind)
+        committed = _commit(bench, work, push, environ or {}, unpushed, is_behind=is_behind)
     except Overtaken:
         _note_again(bench, left)
         raise
@@ -106,7 +108,13 @@ def _note_again(bench: Workbench, left: Unfinished | None) -> None:
 
 
 def _commit(
-    bench: Workbench, work: Unfinished, push: bool, environ: Mapping[str, str], *, is_behind: bool
+    bench: Workbench,
+    work: Unfinished,
+    push: bool,
+    environ: Mapping[str, str],
+    unpushed: Callable[[Committed], object],
+    *,
+    is_behind: bool,
 ) -> Committed:
     """Commit `work` and push it; with `is_behind` a commit of an earlier run is still to be pushed."""
     checkout = Checkout.find(bench.root)
@@ -130,9 +138,12 @@ def _commit(
     credentials = push_credentials(url, bench.plugins.sources.values(), environ)
     try:
         return Committed(checkout.push(identity.remote, branch, credentials), pushed=True)
-    except Conflict as error:
-        if made is not None and start_over(checkout, identity.remote, branch, credentials, made):
+    except ImageFactoryError as error:
+        if made is None:
+            raise
+        if isinstance(error, Conflict) and start_over(checkout, identity.remote, branch, credentials, made):
             raise Overtaken(error.message, hint="nothing was pushed; run it again") from error
+        unpushed(Committed(made))
         raise
 
 
