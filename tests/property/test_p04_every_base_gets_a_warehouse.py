@@ -18,10 +18,10 @@ from image_factory.oci.reference import Reference
 from image_factory.state.codec import dump, read_base
 from image_factory.state.merge import merge_base
 
-words = st.from_regex(r"[a-z0-9]{1,8}", fullmatch=True)
-tags = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,12}", fullmatch=True)
+words = st.from_regex(r"[a-z0-9]{1,8}", fullmatch=True).filter(lambda word: word != "scratch")
+tags = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,12}", fullmatch=True).map(lambda tag: f":{tag}")
 hosts = st.sampled_from(["", "ghcr.io/", "localhost:5000/", "quay.io/team/"])
-outside = st.builds(lambda host, name, tag: f"{host}{name}:{tag}", hosts, words, tags)
+outside = st.builds(lambda host, name, tag: f"{host}{name}{tag}", hosts, words, st.just("") | tags)
 
 
 @given(st.lists(outside, min_size=1, max_size=8), st.randoms(use_true_random=False))
