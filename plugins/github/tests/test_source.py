@@ -156,6 +156,17 @@ def test_anonymous_reading_sends_no_token(template: tuple[Path, Planted], tmp_pa
         assert "authorization" not in server.exchanges[0].headers
 
 
+def test_a_refusal_that_repeats_the_request_shows_no_token(
+    server: GitHubServer, source: GitHubSource, web: SourceRepository
+) -> None:
+    server.trouble(403, {"message": f"not allowed by the proxy: Authorization: Bearer {TOKEN}"})
+
+    with pytest.raises(AuthenticationRequired, match=r"Bearer \*\*\*") as raised:
+        source.revision(web, "main")
+
+    assert TOKEN not in str(raised.value)
+
+
 def test_the_token_of_one_host_is_not_sent_to_another(template: tuple[Path, Planted], tmp_path: Path) -> None:
     shutil.copytree(template[0], tmp_path / "open")
     with GitHubServer(tmp_path / "open") as server:

@@ -23,6 +23,7 @@ from urllib3 import Retry
 
 from image_factory.errors import ImageFactoryError, ProtocolError, RateLimited, Unavailable
 from image_factory.ports import Clock
+from image_factory.shell.process import redact
 from image_factory_github.hosts import API_VERSION, Host, Hosts
 from image_factory_github.refusals import refusal
 
@@ -126,7 +127,7 @@ class Client:
             headers["Accept"] = f"application/vnd.github.{accept}"
         asked = {key: value for key, value in (parameters or {}).items() if value != ""} or None
         try:
-            requester = self._requester(auth)
+            requester, secret = self._requester(auth)
             status, raw, text = requester.requestJson(
                 method, quote(path, safe="/"), parameters=asked, headers=headers, input=body
             )
@@ -142,7 +143,8 @@ class Client:
             raise self.odd(doing, f"the answer cannot be read ({type(error).__name__})") from None
         told = {str(key).lower(): str(value) for key, value in raw.items()}
         if not 200 <= status < 300:
-            refused = refusal(status, told, text, doing, self._clock.now())
+            # A proxy's refusal may repeat the request, its token included.
+            refused = refusal(status, told, redact(text, secret), doing, self._clock.now())
             if isinstance(refused, RateLimited) and refused.retry_after is not None:
                 self._blocked = (self._clock.now() + refused.retry_after, "its rate limit is spent")
             raise refused
@@ -156,16 +158,16 @@ class Client:
         except (ValueError, RecursionError):
             raise self.odd(doing, "the answer is no JSON") from None
 
-    def _requester(self, auth: github.Auth.Auth | None) -> Requester:
-        """Return this thread's requester, since PyGithub's connections are not to be shared between threads."""
+    def _requester(self, auth: github.Auth.Auth | None) -> tuple[Requester, tuple[str, ...]]:
+        """Return this thread's requester, for PyGithub's connections are not to be shared, and what it must not say."""
         if auth is not None:
-            return self._new(auth)
+            return self._new(auth), (auth.token,)
         token = self.token()
         known: tuple[str | None, Requester] | None = getattr(self._local, "requester", None)
         if known is None or known[0] != token:
             known = (token, self._new(None if token is None else _Bearer(token)))
             self._local.requester = known
-        return known[1]
+        return known[1], (token,) if token else ()
 
     def _new(self, auth: github.Auth.Auth | None) -> Requester:
         return _BoundedRequester(

@@ -45,7 +45,9 @@ def refusal(status: int, headers: Mapping[str, str], body: str, doing: str, now:
             text, retry_after=limited, hint=f"GitHub takes requests again in {int(limited.total_seconds())} s"
         )
     if status == 401:
-        return AuthenticationRequired(text, hint="the token is missing, wrong or expired: set GITHUB_TOKEN anew")
+        return AuthenticationRequired(
+            text, hint="the token is missing, wrong or expired: set GITHUB_TOKEN, or what plugins.github names, anew"
+        )
     if status == 403 and "already running" in said.lower():
         return RemoteRefused(text, hint="wait until the run has ended")
     if status == 403:

@@ -45,7 +45,9 @@ def refusal(status: int, headers: Mapping[str, str], body: str, doing: str, now:
         hint = f"GitLab takes requests again in {int(wait.total_seconds())} s"
         return RateLimited(text, retry_after=wait, hint=hint)
     if status == 401:
-        return AuthenticationRequired(text, hint="the token is missing, wrong or expired: set GITLAB_TOKEN anew")
+        return AuthenticationRequired(
+            text, hint="the token is missing, wrong or expired: set GITLAB_TOKEN, or what plugins.gitlab names, anew"
+        )
     if status == 403:
         scope = "give the token the scope api" if "scope" in said.lower() else "give the token a role that may"
         return AuthenticationRequired(text, hint=f"the token may not do this: {scope}, or use another")
