@@ -33,6 +33,7 @@ def test_every_option_ends_up_at_its_key(root: Path) -> None:
         *("--branch", "develop", "--dockerfile", "apps/web/Dockerfile", "--target", "runtime"),
         *("--platform", "linux/amd64", "--platform", "linux/arm64", "--build-arg", "NODE_VERSION=22"),
         *("--workflow", "build.yml", "--delay", "3d", "--owner", "team-web"),
+        *("--title", "Web", "--description", "The shop's front end", "--system", "shop", "--lifecycle", "production"),
     ]
 
     assert run([*MANAGED, *options]) == 0
@@ -55,7 +56,11 @@ def test_every_option_ends_up_at_its_key(root: Path) -> None:
         "    workflow: build.yml\n"
         "  rebuildDelay: 3d\n"
         "  metadata:\n"
+        "    title: Web\n"
+        "    description: The shop's front end\n"
         "    owner: team-web\n"
+        "    system: shop\n"
+        "    lifecycle: production\n"
     )
 
 

@@ -19,6 +19,9 @@ from image_factory_cli.render import show_problems
 if TYPE_CHECKING:
     from image_factory.model.settings import Settings
 
+METADATA = ("title", "description", "owner", "system", "lifecycle")
+"""The options that end up below `metadata`, in its order."""
+
 
 @click.command(
     epilog="Example: image-factory enroll web --registry ghcr.io --repository acme/web --source-repo acme/web"
@@ -39,7 +42,11 @@ if TYPE_CHECKING:
 @click.option("--allow-tags", metavar="REGEX", help="The tags to watch, of an image without a source.")
 @click.option("--tag", metavar="TAG", help="The one tag to watch.")
 @click.option("--constraint", metavar="RANGE", help="The range of versions to watch.")
+@click.option("--title", metavar="TEXT", help="Its name for people, for the catalog.")
+@click.option("--description", metavar="TEXT", help="What it is, in a sentence.")
 @click.option("--owner", metavar="WHO", help="Who answers for it, for the catalog.")
+@click.option("--system", metavar="NAME", help="The system that it is a part of.")
+@click.option("--lifecycle", metavar="WORD", help="Where it is in its life, such as production.")
 @click.option("--pr", "as_request", is_flag=True, help="Open a change request with it in place of writing it here.")
 @click.option("--dry-run", is_flag=True, help="Show the change to images.yaml, and make none.")
 @folder_options
@@ -126,7 +133,7 @@ def entry_of(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
         "allowTags": given.get("allow_tags"),
         "tag": given.get("tag"),
         "constraint": given.get("constraint"),
-        "metadata": _written({"owner": given.get("owner")}),
+        "metadata": _written({key: given.get(key) for key in METADATA}),
     }
     return _written(entry)
 
