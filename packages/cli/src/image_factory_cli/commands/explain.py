@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from image_factory_cli.folder import folder_options, open_workbench
+from image_factory_cli.image_names import complete_image
 from image_factory_cli.logs import LogFormat
 from image_factory_cli.render import write_json
 
 
 @click.command(epilog="Example: image-factory explain backstage")
-@click.argument("image")
+@click.argument("image", shell_complete=complete_image)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON: the sentences, and the data behind them.")
 @folder_options
 def command(image: str, as_json: bool, directory: Path | None, log_format: LogFormat, log_level: str | None) -> int:

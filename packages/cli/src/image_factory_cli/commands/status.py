@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from image_factory_cli.folder import folder_options, open_workbench
+from image_factory_cli.image_names import complete_image
 from image_factory_cli.logs import LogFormat
 from image_factory_cli.render import error_to_json, show_problems, show_table, write_json
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="Example: image-factory status backstage --json")
-@click.argument("image", required=False)
+@click.argument("image", required=False, shell_complete=complete_image)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON: configuration and runtime together.")
 @folder_options
 def command(

@@ -8,12 +8,13 @@ from typing import Any
 import click
 
 from image_factory_cli.folder import folder_options, open_workbench
+from image_factory_cli.image_names import complete_image
 from image_factory_cli.logs import LogFormat
 from image_factory_cli.render import show_table, write_json
 
 
 @click.command(epilog="Example: image-factory versions backstage --page 2 --json")
-@click.argument("image")
+@click.argument("image", shell_complete=complete_image)
 @click.option("--page", type=click.IntRange(1), default=1, show_default=True, help="The page, from 1.")
 @click.option("--page-size", type=click.IntRange(1, 100), default=20, show_default=True, help="Versions on a page.")
 @click.option(
