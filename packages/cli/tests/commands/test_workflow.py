@@ -59,3 +59,14 @@ def test_a_provider_without_a_template_is_refused(folder: Any) -> None:
 
     assert ran.code == 2
     assert "no build workflow for the provider 'git'" in ran.err
+
+
+def test_an_image_whose_entry_has_an_error_is_not_called_unknown(folder: Any) -> None:
+    folder.managed("web")
+    images = folder.root / "images.yaml"
+    images.write_text(images.read_text() + "- name: api\n  repository: a b\n")
+
+    ran = folder.run("workflow", "api")
+
+    assert ran.code == 2
+    assert "image-factory validate shows what is wrong" in ran.err

@@ -70,7 +70,11 @@ def managed_enrollment(bench: Workbench, image: str) -> Enrollment:
         NotFound: images.yaml does not enroll `image`.
         Conflict: it is external, so that nothing builds it.
     """
-    found = next((one.enrollment for one in bench.images().enrollments if one.enrollment.name == image), None)
+    images = bench.images()
+    found = next((one.enrollment for one in images.enrollments if one.enrollment.name == image), None)
+    if found is None and images.problems:
+        hint = "an entry with an error is left out: image-factory validate shows what is wrong"
+        raise NotFound(f"no image {image!r} in {bench.images_file}", hint=hint)
     if found is None:
         raise NotFound(
             f"no image {image!r} in {bench.images_file}", hint="image-factory status lists the images that are enrolled"
