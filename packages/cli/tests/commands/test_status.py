@@ -95,3 +95,15 @@ def test_one_bad_entry_among_good_ones_is_a_partial_failure(web: Folder) -> None
     web.write("images.yaml", (web.root / "images.yaml").read_text() + "- name: half\n  registry: 7\n")
 
     assert web.run("status").code == 3
+
+
+def test_an_image_whose_source_was_never_reached_is_not_called_up_to_date(web: Folder) -> None:
+    web.write("images.yaml", (web.root / "images.yaml").read_text().replace(str(web.services), "http://127.0.0.1:9/a"))
+    (web.root / "state/images/web.yaml").unlink()
+    web.run("analyze")
+
+    (row,) = [line for line in web.run("status").out.splitlines() if line.startswith("web ")]
+
+    assert "pending" in row
+    assert "unknown" in row
+    assert "up-to-date" not in row
