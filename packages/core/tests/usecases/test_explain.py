@@ -111,3 +111,13 @@ def test_an_image_whose_state_cannot_be_read_is_not_called_unanalyzed(web: World
 
     with pytest.raises(InvalidState, match="unreadable state file"):
         sentences(web, "web")
+
+
+def test_an_image_whose_source_was_never_reached_is_not_called_up_to_date(world: World) -> None:
+    world.enroll(world.managed("web", source={"repo": "http://127.0.0.1:9/services.git"}))
+    step(world, analyze)
+
+    text = sentences(world, "web")
+
+    assert "nothing can be said of a rebuild" in text
+    assert "up to date" not in text

@@ -104,8 +104,4 @@ def _show(status: object) -> None:
 def _rebuild(one: ImageStatus) -> str:
     if one.state.kind != "managed":
         return "-"
-    # Nothing can be said of an image of which no base is known because its Dockerfile was not, or could not be, read.
-    runtime = one.state.runtime
-    is_unread = runtime.discovery_error is not None or runtime.discovery_status == "pending"
-    is_unknown = is_unread and not one.causes
-    return "unknown" if is_unknown else str(one.rebuild)
+    return str(one.rebuild)

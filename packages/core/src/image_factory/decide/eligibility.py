@@ -24,6 +24,8 @@ class Reason(StrEnum):
     """The base moved, and no digest of it has aged as long as policy says."""
     DUE = "due"
     """A digest of the base that the image lacks has aged long enough."""
+    UNKNOWN = "unknown"
+    """No base of the image is known, because its Dockerfile was not, or could not be, read."""
     NEEDS_APPROVAL = "needs-approval"
     """It is due, but `autoRebuild: false` leaves the start to a person."""
 

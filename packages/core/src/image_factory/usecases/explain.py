@@ -82,6 +82,8 @@ def _unreached(image: ImageStatus) -> list[str]:
 
 def _verdict(image: ImageStatus, now: datetime) -> str:
     match image.rebuild:
+        case Reason.UNKNOWN:
+            return "What it is built on is not known, so nothing can be said of a rebuild."
         case Reason.UP_TO_DATE:
             return "It is up to date: nothing waits."
         case Reason.COOLING_DOWN:

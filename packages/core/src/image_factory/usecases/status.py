@@ -12,7 +12,7 @@ from image_factory.decide.absorption import absorbed_digest, built_in
 from image_factory.decide.eligibility import Eligibility, Reason, decide_eligibility
 from image_factory.errors import ImageFactoryError, NotFound
 from image_factory.model.enrollment import Kind
-from image_factory.model.image_state import BaseState, ImageState
+from image_factory.model.image_state import BaseState, DiscoveryStatus, ImageState
 from image_factory.usecases.workbench import Workbench
 
 
@@ -37,6 +37,10 @@ class ImageStatus:
     def rebuild(self) -> Reason:
         """The most urgent of its causes."""
         order = (Reason.DUE, Reason.NEEDS_APPROVAL, Reason.COOLING_DOWN)
+        runtime = self.state.runtime
+        is_unread = runtime.discovery_error is not None or runtime.discovery_status is DiscoveryStatus.PENDING
+        if is_unread and not self.causes:
+            return Reason.UNKNOWN
         reasons = {cause.eligibility.reason for cause in self.causes}
         return next((reason for reason in order if reason in reasons), Reason.UP_TO_DATE)
 
