@@ -216,6 +216,7 @@ def test_a_refused_dispatch_is_said_with_status_words_and_request_and_recorded(w
 
     said = world.run("rebuild", "web", "--force", code=5)
 
+    assert said.count("Workflow is disabled") == 1
     (build,) = world.state()["rebuildHistory"]
     assert build["result"] == "failed"
     assert f"422 Workflow is disabled (request {build['requestId']})" in said

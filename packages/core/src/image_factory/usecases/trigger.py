@@ -157,7 +157,9 @@ def start_rebuild(bench: Workbench, rebuild: Rebuild, *, triggered_by: str = "cl
         if not isinstance(error, Unavailable) or isinstance(error, RateLimited):
             _write(bench, rebuild.image, build.model_copy(update={"result": FAILED}))
         error.message = f"{error.message} (request {request.request_id})"
-        log.error(error.message, extra={"image": rebuild.image, "op": "rebuild", "request": request.request_id})
+        fields = {"image": rebuild.image, "op": "rebuild", "request": request.request_id, "hint": error.hint}
+        # A person is shown the error itself; the log tells programs.
+        log.error(error.message, extra={**fields, "reported": True})
         raise
     url = None
     try:
