@@ -321,3 +321,16 @@ def test_a_started_pipeline_without_an_id_is_an_error(world: TriggerWorld, serve
 
     with pytest.raises(ProtocolError):
         world.trigger.start(world.request())
+
+
+def test_titles_of_commits_are_read_once_and_a_commit_that_is_gone_has_none(
+    world: TriggerWorld, server: GitLabServer
+) -> None:
+    for number in range(3):
+        world.trigger.start(world.request(f"req-{number}"))
+    server.state(PROJECT).pipelines[0].sha = "f" * 40
+
+    titles = [[run.commit_title for run in world.trigger.runs(world.request())] for _ in range(2)]
+
+    assert titles == [["Begin", "Begin", ""]] * 2
+    assert sum("/repository/commits/" in one.request.path for one in server.exchanges) == 2

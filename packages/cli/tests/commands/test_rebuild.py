@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from image_factory.testing.gitlab_server import GitLabServer
 
 
 @pytest.fixture
@@ -65,3 +68,26 @@ def test_a_provider_that_starts_no_builds_is_named(folder: Any) -> None:
 
     assert ran.code == 2
     assert "no build trigger plugin is called 'git'" in ran.err
+
+
+def test_a_token_that_may_start_but_not_see_a_build_is_told_of(
+    folder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("image_factory_gitlab", reason="the plugin gitlab is not installed")
+    monkeypatch.setenv("PLANTED", "glcbt-plantedJ0b")
+    with GitLabServer(tmp_path / "gitlab", token="glpat-other", job_token="glcbt-plantedJ0b") as server:
+        server.repositories.create("acme/web.git", {".gitlab-ci.yml": "build: {script: ['true']}\n"})
+        folder.service("web", "FROM scratch\n")
+        folder.managed("web")
+        assert folder.run("analyze", "--all").code == 0
+        source = f"{{provider: gitlab, host: '{server.url}', repo: acme/web}}"
+        folder.write("images.yaml", f"- {{name: web, registry: ghcr.io, repository: acme/web, source: {source}}}\n")
+        hosts = f"{{'{server.url}': {{tokenEnv: PLANTED, tokenKind: job}}}}"
+        folder.write("config.yaml", f"plugins: {{gitlab: {{hosts: {hosts}}}}}\n")
+
+        ran = folder.run("rebuild", "web", "--force")
+
+    assert (ran.code, "rebuild started" in ran.out) == (0, True), ran.err
+    assert "its run is not known: cannot read pipeline 1000000" in ran.out
+    assert "hint: " in ran.out
+    assert "set GITLAB_TOKEN" in ran.out

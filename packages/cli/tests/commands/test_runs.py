@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from image_factory.testing.github_server import GitHubServer
+from image_factory.testing.gitlab_server import GitLabServer
 
 TOKEN = "ghp_plantedRunsT0ken"
 WORKFLOW = "name: B\nrun-name: Build ${{ inputs.request_id }}\non: {workflow_dispatch: {inputs: {request_id: {}}}}\n"
@@ -42,8 +43,9 @@ def test_the_table_has_the_image_s_runs_newest_first(world: Any) -> None:
 
     lines = ran.out.splitlines()
     assert ran.code == 0
-    assert lines[0].split() == ["RUN", "STATUS", "SHA", "MESSAGE", "STARTED", "LINK"]
-    assert [line.split()[4] for line in lines[1:]] == ["r3", "r2", "r1"]
+    assert lines[0].split() == ["RUN", "STATUS", "TITLE", "SHA", "MESSAGE", "STARTED", "LINK"]
+    assert [line.split()[3] for line in lines[1:]] == ["r3", "r2", "r1"]
+    assert {line.split()[5] for line in lines[1:]} == {"Begin"}
     assert "ago" in lines[1]
     assert f"{world.server.url}/acme/web/actions/runs/" in lines[1]
     assert TOKEN not in ran.out + ran.err
@@ -55,7 +57,7 @@ def test_pages_follow_each_other(world: Any) -> None:
     third = world.run("runs", "web", "--page", "3")
 
     assert "next: image-factory runs web --page 2" in first.out
-    assert [run["title"] for run in second["runs"]] == ["Build r1"]
+    assert [(run["title"], run["commitTitle"]) for run in second["runs"]] == [("Build r1", "Begin")]
     assert (second["hasMore"], second["workflow"]) == (False, "web.yml")
     assert "no runs of web.yml on page 3" in third.out
 
@@ -90,3 +92,21 @@ def test_a_run_s_number_that_is_none_never_reaches_a_path(world: Any) -> None:
 
     assert ran.code == 2
     assert "not a run's number" in ran.err
+
+
+def test_a_project_with_one_pipeline_has_no_workflow_s_file(
+    folder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("image_factory_gitlab", reason="the plugin gitlab is not installed")
+    monkeypatch.setenv("PLANTED", "glpat-plantedRunsT0ken")
+    with GitLabServer(tmp_path / "gitlab", token="glpat-plantedRunsT0ken") as server:
+        server.repositories.create("acme/web.git", {"Dockerfile": "FROM scratch\n"})
+        source = f"{{provider: gitlab, host: '{server.url}', repo: acme/web, ref: release}}"
+        folder.write("images.yaml", f"- {{name: web, registry: ghcr.io, repository: acme/web, source: {source}}}\n")
+        folder.write("config.yaml", f"plugins: {{gitlab: {{hosts: {{'{server.url}': {{tokenEnv: PLANTED}}}}}}}}\n")
+
+        ran = folder.run("runs", "web")
+        told = folder.run("runs", "web", "--json").json
+
+    assert ran.out == "no runs of the pipeline on release yet\n"
+    assert (told["workflow"], told["ref"]) == (None, "release")

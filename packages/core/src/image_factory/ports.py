@@ -295,6 +295,9 @@ class BuildRun:
     created_at: datetime
     updated_at: datetime | None = None
     message: str = ""
+    """The provider's word for what it came to; empty where it succeeded."""
+    commit_title: str = ""
+    """The first line of the built commit's message; empty where the provider does not tell it."""
 
 
 @dataclass(frozen=True, slots=True)

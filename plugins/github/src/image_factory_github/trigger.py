@@ -195,6 +195,7 @@ class GitHubTrigger:
                 created_at=datetime.fromisoformat(told["created_at"]),
                 updated_at=datetime.fromisoformat(told["updated_at"]) if told.get("updated_at") else None,
                 message=conclusion if status is not RunStatus.SUCCEEDED else "",
+                commit_title=_first_line(told.get("head_commit")),
             )
         except (KeyError, TypeError, ValueError, AttributeError):
             client = self._source.client(request.repository)
@@ -206,6 +207,12 @@ def _file(workflow: str) -> str:
     if match is None or ".." in workflow:
         raise UnsafeValue(f"not a workflow's file name: {workflow[:80]!r}", hint="write one such as build.yml")
     return match["file"]
+
+
+def _first_line(commit: Any) -> str:
+    """Return the title of a run's `head_commit`, which is null where the commit is gone."""
+    message = commit.get("message") if isinstance(commit, dict) else None
+    return message.strip().partition("\n")[0].strip() if isinstance(message, str) else ""
 
 
 def _number(run_id: str) -> str:

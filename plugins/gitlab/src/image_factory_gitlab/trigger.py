@@ -15,9 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from image_factory.errors import AuthenticationRequired, RemoteRefused, UnsafeValue
+from image_factory.errors import AuthenticationRequired, RemoteNotFound, RemoteRefused, UnsafeValue
 from image_factory.ports import BuildRequest, BuildRun, Clock, RunStatus, TriggerCall
-from image_factory.shell.git_program import checked_ref
+from image_factory.shell.git_program import checked_ref, is_commit_id
 from image_factory_gitlab.hosts import Hosts, TokenKind
 from image_factory_gitlab.source import GitLabSource
 
@@ -26,6 +26,7 @@ MAX_SEARCHED = 500
 MAX_ASKED = 50
 """Pipelines, newest first, whose variables are read where no name tells."""
 KEPT_VARIABLES = 2_000
+KEPT_TITLES = 2_000
 SOURCES = ("trigger", "pipeline", "api")
 """How pipelines come to be that are started from outside: a trigger token, a job's token, an access token."""
 
@@ -51,6 +52,7 @@ class GitLabTrigger:
         self._hosts = hosts
         self._source = GitLabSource(hosts, clock)
         self._variables: dict[tuple[str, str], frozenset[str]] = {}
+        self._titles: dict[tuple[str, str], str] = {}
 
     def __repr__(self) -> str:
         return "GitLabTrigger()"
@@ -134,12 +136,14 @@ class GitLabTrigger:
         return self._run(request, self._told(request, run_id))
 
     def runs(self, request: BuildRequest, *, page: int = 1, page_size: int = 20) -> Sequence[BuildRun]:
-        """Return one page of the pipelines of that ref that were started from outside, newest first."""
+        """Return one page of the pipelines of that ref that were started from outside, newest first.
+
+        Their commits' titles cost one request a commit, once.
+        """
         size = max(1, min(page_size, 100))
         first = (max(1, page) - 1) * size
-        return tuple(
-            self._run(request, told) for told in itertools.islice(self._pipelines(request), first, first + size)
-        )
+        found = [self._run(request, told) for told in itertools.islice(self._pipelines(request), first, first + size)]
+        return tuple(dataclasses.replace(run, commit_title=self._title(request, run.sha)) for run in found)
 
     def rerun(self, request: BuildRequest, run_id: str) -> None:
         """Start the failed and cancelled jobs of a pipeline again, and what waited for them.
@@ -205,6 +209,22 @@ class GitLabTrigger:
             self._variables.pop(next(iter(self._variables)))
         self._variables[key] = values
         return values
+
+    def _title(self, request: BuildRequest, sha: str) -> str:
+        """Return a commit's title, which never changes; nothing where the commit cannot be read."""
+        client, project = self._source.client(request.repository), self._source.project(request.repository)
+        key = (client.host.api + project.at, sha)
+        if not is_commit_id(sha):
+            return ""
+        if key not in self._titles:
+            try:
+                told = client.get(f"{project.at}/repository/commits/{sha}", doing=f"cannot read the commit {sha[:12]}")
+            except (AuthenticationRequired, RemoteNotFound):
+                told = None  # a pipeline outlives its commit, where a branch was rewritten
+            while len(self._titles) >= KEPT_TITLES:
+                self._titles.pop(next(iter(self._titles)))
+            self._titles[key] = str(told.get("title") or "") if isinstance(told, dict) else ""
+        return self._titles[key]
 
     def _run(self, request: BuildRequest, told: Any) -> BuildRun:
         try:

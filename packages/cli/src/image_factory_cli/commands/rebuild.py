@@ -81,7 +81,9 @@ def command(
         told = {"name": image, "requestId": request_id, "runId": build.run_id, "url": started.url}
         write_json({**told, "commit": committed.commit, "warnings": _listed(rebuild.warnings)})
         return 0
-    where = started.url or "its run is not known yet: image-factory runs shows it"
+    where = started.url or f"its run is not known yet: image-factory runs {image} shows it"
+    if started.url is None and started.unseen is not None:
+        where = f"its run is not known: {started.unseen.message}\n  hint: {started.unseen.hint}"
     click.echo(f"{click.style('✓', fg='green')} {image}: rebuild started ({request_id})\n  {where}")
     if committed.commit:
         click.echo(f"committed {committed.commit[:12]}{' and pushed' if committed.pushed else ''}")

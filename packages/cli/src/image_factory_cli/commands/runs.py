@@ -56,18 +56,26 @@ def list_command(
     bench = open_workbench(directory, log_format, log_level)
     found = list_runs(bench, image, page=page, page_size=page_size)
     if as_json:
-        told = {"image": image, "workflow": found.workflow, "page": page, "pageSize": page_size}
+        told = {"image": image, "workflow": found.workflow, "ref": found.ref, "page": page, "pageSize": page_size}
         write_json({**told, "hasMore": found.has_more, "runs": [run_to_json(run) for run in found.runs]})
         return 0
     if not found.runs:
-        click.echo(f"no runs of {found.workflow}" + (f" on page {page}" if page > 1 else " yet"))
+        click.echo(f"no runs of {found.builds_by}" + (f" on page {page}" if page > 1 else " yet"))
         return 0
     now = bench.clock.now()
     rows = [
-        (run.id, str(run.status), run.sha[:12], run.title, relative_time(run.created_at, now), run.url)
+        (
+            run.id,
+            str(run.status),
+            run.title,
+            run.sha[:12],
+            run.commit_title,
+            relative_time(run.created_at, now),
+            run.url,
+        )
         for run in found.runs
     ]
-    show_table(("RUN", "STATUS", "SHA", "MESSAGE", "STARTED", "LINK"), rows)
+    show_table(("RUN", "STATUS", "TITLE", "SHA", "MESSAGE", "STARTED", "LINK"), rows)
     if found.has_more:
         click.echo(f"next: image-factory runs {image} --page {page + 1}")
     return 0

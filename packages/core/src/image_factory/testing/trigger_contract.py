@@ -55,6 +55,8 @@ class TriggerWorld:
     other_workflow: str | None = "other.yml"
     """Another workflow of the repository with the same inputs; None where a provider has one pipeline."""
     has_declared_inputs: bool = True
+    commit_title: str = "Begin"
+    """The first line of the message of the commit that is built."""
 
     def request(self, request_id: str = "req-1", *, workflow: str | None = None, **inputs: str) -> BuildRequest:
         """Return a build to start, with the request's id among its inputs."""
@@ -157,6 +159,13 @@ class BuildTriggerContract:
         assert [len(page) for page in pages] == [10, 10, 5, 0]
         titles = [run.title for page in pages for run in page]
         assert [int(title.split("req-")[1].split()[0]) for title in titles] == list(range(24, -1, -1))
+
+    def test_a_listed_run_tells_the_title_of_its_commit(self, world: TriggerWorld) -> None:
+        world.trigger.start(world.request())
+
+        (run,) = world.trigger.runs(world.request())
+
+        assert run.commit_title == world.commit_title
 
     def test_a_run_is_found_behind_many_newer_ones(self, world: TriggerWorld) -> None:
         world.trigger.start(world.request("req-wanted"))

@@ -22,10 +22,17 @@ class Runs:
     """One page of an image's runs, newest first."""
 
     image: str
-    workflow: str
+    workflow: str | None
+    """The workflow's file; None where the provider has one pipeline a project."""
+    ref: str
     page: int
     page_size: int
     runs: tuple[BuildRun, ...]
+
+    @property
+    def builds_by(self) -> str:
+        """What the runs are of, as people call it: `web.yml`, or `the pipeline on main`."""
+        return self.workflow or f"the pipeline on {self.ref}"
 
     @property
     def has_more(self) -> bool:
@@ -47,7 +54,7 @@ def list_runs(bench: Workbench, image: str, *, page: int = 1, page_size: int = P
     trigger, request = build_request(bench, managed_enrollment(bench, image))
     runs: Sequence[BuildRun] = trigger.runs(request, page=page, page_size=page_size)
     newest_first = sorted(runs, key=lambda run: run.created_at, reverse=True)
-    return Runs(image, request.workflow, page, page_size, tuple(newest_first))
+    return Runs(image, request.workflow or None, request.ref, page, page_size, tuple(newest_first))
 
 
 def rerun(bench: Workbench, image: str, run_id: str, *, dry_run: bool = False) -> BuildRun:
@@ -86,6 +93,7 @@ def run_to_json(run: BuildRun) -> dict[str, Any]:
         "ref": run.ref,
         "title": run.title,
         "message": run.message,
+        "commitTitle": run.commit_title,
         "createdAt": instant(run.created_at),
         "updatedAt": instant(run.updated_at),
         "url": run.url,

@@ -33,7 +33,7 @@ from image_factory.shell.store import FileChange
 from image_factory.state.merge import record_rebuild
 from image_factory.usecases.status import ImageStatus, image_status, instant
 from image_factory.usecases.workbench import Workbench
-from image_factory.usecases.workflow import managed_enrollment
+from image_factory.usecases.workflow import WITHOUT_FILES, managed_enrollment
 
 log = logging.getLogger("image_factory.rebuild")
 
@@ -67,6 +67,8 @@ class Started:
     build: Build
     url: str | None
     changes: tuple[FileChange, ...]
+    unseen: RemoteError | None = None
+    """Why its run could not be looked for, such as that the token may start builds and not see them."""
 
 
 def prepare_rebuild(
@@ -161,17 +163,17 @@ def start_rebuild(bench: Workbench, rebuild: Rebuild, *, triggered_by: str = "cl
         # A person is shown the error itself; the log tells programs.
         log.error(error.message, extra={**fields, "reported": True})
         raise
-    url = None
+    url, unseen = None, None
     try:
         run = trigger.run(request, run_id) if run_id is not None else trigger.find_run(request)
-    except RemoteError:
-        run = None  # it is started; where it is can be asked later
+    except RemoteError as error:
+        run, unseen = None, error  # it is started; where it is can be asked later
     if run is not None:
         run_id, url = run.id, run.url
     started = build.model_copy(update={"result": STARTED, "run_id": run_id})
     changes = _plan(bench, rebuild.image, started)
     log.info("rebuild started", extra={"image": rebuild.image, "op": "rebuild", "request": request.request_id})
-    return Started(started, url, changes)
+    return Started(started, url, changes, unseen)
 
 
 def build_request(bench: Workbench, enrollment: Enrollment, request_id: str = "") -> tuple[BuildTrigger, BuildRequest]:
@@ -183,7 +185,7 @@ def build_request(bench: Workbench, enrollment: Enrollment, request_id: str = ""
     source = enrollment.source
     assert source is not None
     trigger = bench.plugins.trigger_named(source.provider)
-    workflow = source.workflow or f"{enrollment.name}.yml"
+    workflow = source.workflow or ("" if source.provider in WITHOUT_FILES else f"{enrollment.name}.yml")
     return trigger, BuildRequest(_repository(source), source.ref or source.branch, workflow, request_id)
 
 

@@ -25,6 +25,8 @@ GITHUB = "github"
 GITLAB = "gitlab"
 FOLDERS = {GITHUB: ".github/workflows", GITLAB: ".gitlab/ci"}
 """Where a provider's workflows lie, relative to the repository."""
+WITHOUT_FILES = frozenset({GITLAB})
+"""Providers that have one pipeline a project, so that no workflow's file is named to start a build."""
 
 _WORD = re.compile(r"@([A-Z_]+)@")
 _NOT_HERE = re.compile(r"\$\{\{|[\x00-\x08\x0b-\x1f\x7f]")
