@@ -8,7 +8,8 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from math import isfinite
@@ -17,7 +18,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from image_factory.errors import ImageFactoryError
 from image_factory.model.enrollment import Enrollment, Kind, Record, SelectionStrategy
+from image_factory.model.field_types import wrong
+from image_factory.oci.reference import Repository
 
 MIN_UPDATE_HISTORY = 10
 """Digest changes that a base's history keeps at least; every unabsorbed one is kept beyond them."""
@@ -45,13 +49,24 @@ def _in_utc(instant: datetime) -> datetime:
     return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
 
 
+_TIME_HINT = "write one such as 2024-01-31T12:00:00Z"
+
+
 def _time(value: object) -> object:
     if isinstance(value, str):
-        return parse_time(value)
+        try:
+            return parse_time(value)
+        except ValueError as error:
+            raise wrong(f"not a time: {_shown(value)}", _TIME_HINT) from error
     if isinstance(value, datetime):
         return value
     # pydantic would take a number for seconds since 1970, and `2024` for a morning of that year.
-    raise ValueError(f"not a time: {value!r}; write one such as 2024-01-31T12:00:00Z")
+    raise wrong(f"not a time: {_shown(value)}", _TIME_HINT)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}…"
 
 
 class _Instant:
@@ -83,7 +98,7 @@ def _plain(value: object) -> Any:
         return str(value)
     if isinstance(value, float):
         if not isfinite(value):
-            raise ValueError(f"not a number that can be written: {value!r}")
+            raise wrong(f"not a number that can be written: {value!r}", "write a finite number")
         return value
     if isinstance(value, datetime):
         return format_time(_in_utc(value))
@@ -91,7 +106,7 @@ def _plain(value: object) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    raise ValueError(f"not a value that can be written: {value!r}")
+    raise wrong(f"not a value that can be written: {_shown(value)}", "write text, numbers, lists and mappings")
 
 
 class _PlainValues:
@@ -107,6 +122,55 @@ class _PlainValues:
 
 Values = Annotated[dict[str, Any], _PlainValues]
 """A free map of texts, numbers, booleans, nulls, lists and maps; times in it become texts."""
+
+
+class _ByHand:
+    """How pydantic reads a text that a person may have edited: checked from values, taken from our own JSON."""
+
+    def __init__(self, check: Callable[[str], str]) -> None:
+        self._check = check
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        text = core_schema.str_schema()
+        return core_schema.json_or_python_schema(
+            json_schema=text, python_schema=core_schema.no_info_after_validator_function(self._check, text)
+        )
+
+
+# The grammar of OCI's image-spec, "Digests", whatever the algorithm: a job may hand over a shortened one.
+_DIGEST = re.compile(r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[A-Za-z0-9=_-]{1,256}\Z")
+_ROLES = ("final", "stage", "copy", "mount", "frontend", "onbuild")
+
+
+def _digest(value: str) -> str:
+    if not _DIGEST.match(value):
+        raise wrong(f"not a digest: {_shown(value)}", "write one such as sha256: and 64 hexadecimal digits")
+    return value
+
+
+def _registry(value: str) -> str:
+    try:
+        Repository.parse(f"{value}/a/b")
+    except ImageFactoryError as error:
+        raise wrong(f"not a registry host: {_shown(value)}", "write a host such as docker.io") from error
+    return value
+
+
+def _repository(value: str) -> str:
+    try:
+        Repository.parse(f"registry.invalid/{value}")
+    except ImageFactoryError as error:
+        raise wrong(f"not a repository: {_shown(value)}", "write a lower-case path such as library/node") from error
+    return value
+
+
+def _role(value: str) -> str:
+    if value not in _ROLES:
+        raise wrong(f"{_shown(value)} is none of {', '.join(_ROLES)}", "write one of them")
+    return value
+
+
+DigestText = Annotated[str, _ByHand(_digest)]
 
 
 class DiscoveryStatus(StrEnum):
@@ -125,10 +189,10 @@ class BaseSite(Record):
     """Canonical."""
     written: str | None = None
     """The word in the Dockerfile, where it differs from `reference`."""
-    role: str
+    role: Annotated[str, _ByHand(_role)]
     """One of `image_factory.dockerfile.reading.Role`."""
     file: str
-    line: int
+    line: Annotated[int, Field(ge=1, le=1_000_000_000)]
     reachable: bool = True
     platforms: tuple[str, ...] = ()
 
@@ -140,19 +204,56 @@ class Build(Record):
     reason: str
     trigger: str
     result: str
+    """`requested`, `started`, or how it ended: `succeeded`, `failed`, `timed-out`, `cancelled`."""
     request_id: str | None = None
     run_id: str | None = None
-    digest: str | None = None
+    url: str | None = None
+    digest: DigestText | None = None
+    version: str | None = None
     finished_at: Time | None = None
     causes: tuple[Values, ...] = ()
+    """Each with base, from, to and seenAt (`image_factory.model.request.RebuildCause`)."""
+    problem: str | None = None
+    """Why it failed."""
+    cve: str | None = None
+    """Of an emergency."""
+
+
+class ConsumerStatus(StrEnum):
+    """How far a consumer's file has come."""
+
+    PUSHED = "pushed"
+    """The change is on its branch, as far as we know."""
+    PROPOSED = "proposed"
+    """A change request is open."""
+    CURRENT = "current"
+    """The branch was read, and holds what is wanted."""
+    FAILED = "failed"
+
+
+class Consumer(Record):
+    """One entry of `updates`, and what its file was last made to name."""
+
+    repo: str
+    path: str
+    type: str
+    branch: str
+    keys: tuple[str, ...] = ()
+    status: ConsumerStatus
+    version: str | None = None
+    digest: DigestText | None = None
+    at: Time
+    url: str | None = None
+    """The change request's, or the commit's."""
+    problem: str | None = None
 
 
 class DigestUpdate(Record):
     """One observed move of a tag (`updateHistory`)."""
 
     at: Time
-    old_digest: str | None
-    new_digest: str
+    old_digest: DigestText | None
+    new_digest: DigestText
     source: str = "registry"
 
 
@@ -180,11 +281,13 @@ class ImageRuntime(Record):
     discovery_status: DiscoveryStatus = DiscoveryStatus.PENDING
     discovery_error: str | None = None
     current_version: str | None = None
-    current_digest: str | None = None
-    previous_digest: str | None = None
+    current_digest: DigestText | None = None
+    previous_digest: DigestText | None = None
     last_built: Time | None = None
     last_updated: Time | None = None
     pending_rebuild: Values | None = None
+    consumers: tuple[Consumer, ...] = ()
+    """What each entry of `updates` was last made to name."""
     metadata: Values | None = None
     verification: Values | None = None
     cves: tuple[Values, ...] = ()
@@ -224,10 +327,10 @@ class BaseConfiguration(Record):
     """The canonical reference that is watched."""
     aliases: tuple[str, ...] = ()
     """Other spellings met in Dockerfiles, sorted."""
-    registry: str
-    repository: str
+    registry: Annotated[str, _ByHand(_registry)]
+    repository: Annotated[str, _ByHand(_repository)]
     tag: str | None = None
-    digest: str | None = None
+    digest: DigestText | None = None
     pinned: bool = False
     """Named by digest alone, so that there is nothing to watch."""
     repo_url: str | None = Field(default=None, alias="repoURL")
@@ -240,8 +343,8 @@ class BaseRuntime(Record):
 
     last_checked: Time | None = None
     """When what we know of it last changed; a check that learns nothing leaves it."""
-    current_digest: str | None = None
-    previous_digest: str | None = None
+    current_digest: DigestText | None = None
+    previous_digest: DigestText | None = None
     last_updated: Time | None = None
     rebuild_eligible_at: dict[str, Time] = Field(default_factory=dict)
     """`default`, and one key a dependent."""
@@ -272,4 +375,4 @@ class BaseState(Record):
         return self.configuration.name
 
 
-StateFolder = Literal["images", "base-images"]
+StateFolder = Literal["images", "base-images", "rebuild-requests", "holds"]

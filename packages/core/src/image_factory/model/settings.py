@@ -7,7 +7,7 @@ Flags win over the environment, the environment over config.yaml, config.yaml ov
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -21,8 +21,10 @@ from image_factory.model.field_types import (
     RegistryHost,
     RemoteName,
     SourceRepository,
+    Text,
     WebAddress,
 )
+from image_factory.model.image_state import Time
 
 Location = Annotated[str, Field(min_length=1)]
 """A path, from the folder on where it is relative."""
@@ -81,6 +83,60 @@ class KargoSettings(Record):
     """The branch of it that holds the state."""
 
 
+class Freeze(Record):
+    """A time in which nothing is rebuilt, but for emergencies."""
+
+    reason: Text = Field(examples=["year-end closing"])
+    """Why; it is shown wherever something waits for it."""
+    from_: Time = Field(alias="from", examples=['"2026-12-20T00:00:00Z"'])
+    """When it begins."""
+    until: Time = Field(examples=['"2027-01-03T00:00:00Z"'])
+    """When it ends."""
+    images: tuple[Label, ...] = Field(default=(), examples=["[shop, payments]"])
+    """The images that it holds for; all of them where none is named."""
+
+
+class EmergencyRule(Record):
+    """Who may order an emergency rebuild of some images, in the manner of CODEOWNERS: the last that fits decides."""
+
+    images: tuple[Plain, ...] = Field(examples=['["shop-*"]'])
+    """Names of images; `*` stands for any part of one."""
+    actors: tuple[Plain, ...] = Field(examples=['["@security", alice]'])
+    """Who may: actors, and teams with an @ before them."""
+
+
+class EmergencySettings(Record):
+    """Who may order emergency rebuilds, and when their number is an alarm."""
+
+    actors: tuple[Plain, ...] = Field(default=(), examples=['["@security"]'])
+    """Who may order them for any image that no rule names: actors, and teams with an @ before them."""
+    teams: dict[Plain, tuple[Plain, ...]] = Field(default_factory=dict, examples=["{security: [alice, bob]}"])
+    """The actors of each team."""
+    rules: tuple[EmergencyRule, ...] = Field(default=(), examples=['[{images: ["shop-*"], actors: [alice]}]'])
+    """Who may order them for single images."""
+    trusted_identities: tuple[Literal["oidc", "git-signature", "unverified"], ...] = Field(
+        default=("oidc", "git-signature"), examples=["[oidc]"]
+    )
+    """What must vouch for the actor: the CI's OIDC token, git's signature, or nothing (`unverified`)."""
+    oidc_issuers: tuple[WebAddress, ...] = Field(default=(), examples=["[https://token.actions.githubusercontent.com]"])
+    """The issuers whose OIDC tokens are believed."""
+    alert_after: int = Field(default=3, ge=1, examples=["3"])
+    """More orders than this within `alertWindow` raise an alarm."""
+    alert_window: Duration = Field(default=timedelta(days=30), examples=["30d"])
+    """The time over which orders are counted."""
+
+
+class WatchSettings(Record):
+    """How often registries are asked."""
+
+    public_interval: Duration = Field(default=timedelta(hours=24), examples=["24h"])
+    """How often a reference is asked for at a registry that limits requests; never more than once a day."""
+    private_interval: Duration = Field(default=timedelta(hours=1), examples=["1h"])
+    """How often a reference is asked for at any other."""
+    longest_interval: Duration = Field(default=timedelta(days=3), examples=["3d"])
+    """How far apart the checks of a reference that hardly ever moves may come to lie."""
+
+
 class Settings(Record):
     """All settings of one image-factory folder."""
 
@@ -96,6 +152,23 @@ class Settings(Record):
     """Plugins that are installed and not to be loaded."""
     coordination_window: Duration = Field(default=timedelta(minutes=30), examples=["30m"])
     """How long a due image waits for further causes, so that they make one rebuild."""
+    max_concurrent_rebuilds: int = Field(default=10, ge=1, examples=["10"])
+    """How many rebuilds may be under way at once; emergencies do not wait for a place."""
+    build_timeout: Duration = Field(default=timedelta(hours=6), examples=["6h"])
+    """How long a build may take before it counts as failed."""
+    retry_delay: Duration = Field(default=timedelta(hours=1), examples=["1h"])
+    """How long a rebuild waits after its first failure; twice as long after each further one."""
+    quarantine_after: int = Field(default=3, ge=1, examples=["3"])
+    """After how many failures with the same inputs an image is left alone until something changes."""
+    freezes: tuple[Freeze, ...] = Field(
+        default=(),
+        examples=['[{reason: year-end closing, from: "2026-12-20T00:00:00Z", until: "2027-01-03T00:00:00Z"}]'],
+    )
+    """Times in which nothing is rebuilt."""
+    watch: WatchSettings = WatchSettings()
+    """How often registries are asked."""
+    emergency: EmergencySettings = EmergencySettings()
+    """Who may order emergency rebuilds."""
     commit: CommitSettings = CommitSettings()
     """Who commits state, and whether it is pushed."""
     kargo: KargoSettings = KargoSettings()

@@ -24,7 +24,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from pydantic import ValidationError
 
 from image_factory.errors import ImageFactoryError, InvalidState, Location, NotFound, UnsafeValue
+from image_factory.model.hold import Hold
 from image_factory.model.image_state import BaseState, ImageState
+from image_factory.model.request import RebuildRequest
 from image_factory.shell.state_cache import (
     CachedFile,
     Signature,
@@ -38,7 +40,8 @@ from image_factory.state.layout import file_state_name
 if TYPE_CHECKING:
     from image_factory.shell.read_ahead import Parsed, ReadAhead
 
-T = TypeVar("T", bound=ImageState | BaseState)
+AnyRecord = ImageState | BaseState | RebuildRequest | Hold
+T = TypeVar("T", bound=AnyRecord)
 
 MIN_FOR_PROCESSES = 1_000
 """Files to parse from which on starting processes is quicker than parsing alone (measured: from about 400)."""
@@ -224,7 +227,7 @@ def _loaded(values: dict[str, Any], file: Path, model: type[T]) -> T:
     return cast("T", load(values, str(file)))
 
 
-def _json(record: ImageState | BaseState) -> bytes:
+def _json(record: AnyRecord) -> bytes:
     return record.model_dump_json(by_alias=True, exclude_defaults=True).encode()
 
 
@@ -308,9 +311,16 @@ def _parse_file(folder: Path, model: type[T], name: str) -> Result:
 def _record(content: bytes, file: Path, name: str, model: type[T]) -> T:
     # Not needed, and not imported, where nothing has changed.
     from image_factory.state.codec import read_base, read_image
+    from image_factory.state.record_codec import read_record
 
     text = decode(content, file)
-    record = read_image(text, str(file)) if model is ImageState else read_base(text, str(file))
+    record: AnyRecord
+    if model is ImageState:
+        record = read_image(text, str(file))
+    elif model is BaseState:
+        record = read_base(text, str(file))
+    else:
+        record = read_record(text, str(file), cast("type[RebuildRequest] | type[Hold]", model))
     return _checked(cast("T", record), file, name)
 
 

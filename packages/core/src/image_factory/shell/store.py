@@ -16,23 +16,25 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from image_factory.errors import Conflict, InvalidState, NotFound, UnsafeValue, UnsupportedVersion
+from image_factory.model.hold import Hold
 from image_factory.model.image_state import BaseState, ImageState, StateFolder
+from image_factory.model.request import RebuildRequest
 from image_factory.model.settings import Settings
 from image_factory.shell.folder import own_folder
 from image_factory.shell.state_cache import StateCache, content_digest
-from image_factory.shell.state_folder import Loaded, check_place, read_folder, read_text
+from image_factory.shell.state_folder import AnyRecord, Loaded, check_place, read_folder, read_text
 from image_factory.shell.state_lock import TIMEOUT, StateLock
-from image_factory.state.layout import BASE_IMAGES, CORRUPT_SUFFIX, IMAGES, state_path
+from image_factory.state.layout import BASE_IMAGES, CORRUPT_SUFFIX, HOLDS, IMAGES, REQUESTS, state_path
 
 if TYPE_CHECKING:
     from image_factory.shell.read_ahead import ReadAhead
 
 __all__ = ["FileChange", "Loaded", "Overtaken", "Store"]
 
-T = TypeVar("T", bound=ImageState | BaseState)
+T = TypeVar("T", bound=AnyRecord)
 
 TEMPORARY_SUFFIX = ".tmp"
 
@@ -95,7 +97,7 @@ class Store:
         self._cache = cache
         self._lock_timeout = lock_timeout
         self._ahead = ahead
-        self._loaded: dict[StateFolder, Loaded[ImageState] | Loaded[BaseState]] = {}
+        self._loaded: dict[StateFolder, Loaded[Any]] = {}
 
     # --- reading ---------------------------------------------------------------------------------
 
@@ -113,6 +115,18 @@ class Store:
         """Return the records of all base images; raises what `images` raises."""
         loaded = self._read(BASE_IMAGES, BaseState)
         self._loaded[BASE_IMAGES] = loaded
+        return loaded
+
+    def requests(self) -> Loaded[RebuildRequest]:
+        """Return the rebuild request of each image that has or had one; raises what `images` raises."""
+        loaded = self._read(REQUESTS, RebuildRequest)
+        self._loaded[REQUESTS] = loaded
+        return loaded
+
+    def holds(self) -> Loaded[Hold]:
+        """Return what people have stopped, ended holds included; raises what `images` raises."""
+        loaded = self._read(HOLDS, Hold)
+        self._loaded[HOLDS] = loaded
         return loaded
 
     def _read(self, folder: StateFolder, model: type[T]) -> Loaded[T]:
@@ -136,6 +150,9 @@ class Store:
         images: Iterable[ImageState] = (),
         bases: Iterable[BaseState] = (),
         removed: Iterable[tuple[StateFolder, str]] = (),
+        *,
+        requests: Iterable[RebuildRequest] = (),
+        holds: Iterable[Hold] = (),
     ) -> tuple[FileChange, ...]:
         """Return the files that change when these records are written and those removed, by path.
 
@@ -145,7 +162,12 @@ class Store:
         Raises:
             Overtaken: a file changed since the records were read that these come from.
         """
-        changes = [*self._changes(IMAGES, images), *self._changes(BASE_IMAGES, bases)]
+        changes = [
+            *self._changes(IMAGES, images),
+            *self._changes(BASE_IMAGES, bases),
+            *self._changes(REQUESTS, requests),
+            *self._changes(HOLDS, holds),
+        ]
         for folder, name in removed:
             path = self._path(folder, name)
             old = self._text(path)
@@ -153,11 +175,30 @@ class Store:
                 changes.append(FileChange(path, old, None))
         return tuple(sorted(changes, key=lambda change: change.path))
 
-    def _changes(
-        self, folder: StateFolder, records: Iterable[ImageState] | Iterable[BaseState]
-    ) -> Iterator[FileChange]:
+    def plan_text(self, path: PurePosixPath, text: str | None) -> tuple[FileChange, ...]:
+        """Return the change that makes a file of the state directory hold `text`, or be gone; none where it does.
+
+        For what is no record, such as the audit log and the archive.
+
+        Args:
+            path: relative to the state directory.
+        """
+        place = self._state / path
+        old = self._text(place)
+        return () if old == text else (FileChange(place, old, text),)
+
+    def text(self, path: PurePosixPath) -> str | None:
+        """Return the text of a file of the state directory, by its path relative to that; None where there is none.
+
+        Raises:
+            UnsafeValue: it leads out of the state directory, or is no regular file.
+            InvalidState: it is not UTF-8.
+        """
+        return self._text(self._state / path)
+
+    def _changes(self, folder: StateFolder, records: Iterable[AnyRecord]) -> Iterator[FileChange]:
         loaded = self._loaded.get(folder)
-        known: Mapping[str, ImageState | BaseState] = {} if loaded is None else loaded.records
+        known: Mapping[str, AnyRecord] = {} if loaded is None else loaded.records
         for record in records:
             # Most records are what was read; comparing them costs a hundredth of reading the file.
             if record.name in known and known[record.name] == record:
@@ -171,19 +212,19 @@ class Store:
                     raise self._overtaken(change.path)
             yield change
 
-    def _change(self, path: PurePosixPath, record: ImageState | BaseState) -> FileChange | None:
+    def _change(self, path: PurePosixPath, record: AnyRecord) -> FileChange | None:
         # Not needed, and not imported, where nothing has changed.
-        from image_factory.state.codec import dump, update_text
+        from image_factory.state.record_codec import dump_any, update_any
 
         try:
             old = self._text(path)
             if old is None:
-                return FileChange(path, None, dump(record))
-            new = update_text(old, record, str(self._root / path))
+                return FileChange(path, None, dump_any(record))
+            new = update_any(old, record, str(self._root / path))
         except (UnsupportedVersion, UnsafeValue, NotFound):
             return None
         except InvalidState:
-            return FileChange(path, self._text(path, errors="replace"), dump(record), set_aside=True)
+            return FileChange(path, self._text(path, errors="replace"), dump_any(record), set_aside=True)
         return None if new == old else FileChange(path, old, new)
 
     # --- writing ---------------------------------------------------------------------------------

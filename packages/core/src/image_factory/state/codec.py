@@ -28,7 +28,7 @@ from image_factory.model.image_state import (
     ImageState,
 )
 from image_factory.state.edit import comment_text, edit_text
-from image_factory.state.migrate import migrate
+from image_factory.state.migrate import VERSION_KEY, migrate
 from image_factory.state.order import BASE_SECTIONS, IMAGE_SECTIONS, UNKNOWN_SECTION, Section
 from image_factory.state.yaml_reader import line_of, parse_mapping
 from image_factory.state.yaml_writer import write_mapping
@@ -93,15 +93,24 @@ def update_text(old_text: str, record: ImageState | BaseState, source: str = "")
         UnsupportedVersion: a newer program wrote `old_text`.
     """
     if isinstance(record, ImageState):
-        return _update(
+        return update_values(
             old_text, image_values(record), IMAGE_SECTIONS, lambda text: image_values(read_image(text, source))
         )
-    return _update(old_text, base_values(record), BASE_SECTIONS, lambda text: base_values(read_base(text, source)))
+    return update_values(
+        old_text, base_values(record), BASE_SECTIONS, lambda text: base_values(read_base(text, source))
+    )
 
 
-def _update(
-    old_text: str, new: dict[str, Any], sections: tuple[Section, ...], read: Callable[[str], dict[str, Any]]
+def update_values(
+    old_text: str | None, new: dict[str, Any], sections: tuple[Section, ...], read: Callable[[str], dict[str, Any]]
 ) -> str:
+    """Return `old_text` changed to say `new`, or a fresh text where there is none; the same text where it says so.
+
+    Args:
+        read: what a text says, as plain values.
+    """
+    if old_text is None:
+        return _fresh(new, sections)
     old = read(old_text)
     if is_same(old, new):
         return old_text
@@ -222,6 +231,10 @@ def _located(load: Callable[[Mapping[str, Any], str], State], text: str, source:
         return load(data, source)
     except InvalidField as error:
         raise error.at(line_of(text, error.path, source)) from error
+    except InvalidState as error:
+        if error.location is None or error.location.line is None:
+            error.location = Location(source, line_of(text, (VERSION_KEY,), source))
+        raise
 
 
 class InvalidField(InvalidState):
@@ -249,14 +262,15 @@ def load_image(data: Mapping[str, Any], source: str) -> ImageState:
         UnsupportedVersion: a newer program wrote them.
     """
     values = migrate(data, source)
-    if "enrollment" not in values:
+    is_flat = "enrollment" not in values
+    if is_flat:
         enrollment = {key: values[key] for key in _ENROLLMENT_KEYS if key in values and key not in _OBSERVED}
         known = {key for keys in _IMAGE_KEYS.values() for key in keys}
         values = {key: value for key, value in values.items() if key in known or key not in enrollment}
         values["enrollment"] = enrollment
     elif isinstance(values["enrollment"], dict) and "name" not in values["enrollment"] and "name" in values:
         values["enrollment"] = {"name": values["name"], **values["enrollment"]}
-    record = _loaded(ImageState, values, _IMAGE_KEYS, source)
+    record = _loaded(ImageState, values, _IMAGE_KEYS, source, is_flat=is_flat)
     if record.configuration.enrollment.name != record.name:
         raise InvalidField(
             f"enrollment.name is {record.configuration.enrollment.name!r}, and the file's name is {record.name!r}",
@@ -271,7 +285,14 @@ def load_base(data: Mapping[str, Any], source: str) -> BaseState:
     return _loaded(BaseState, migrate(data, source), _BASE_KEYS, source)
 
 
-def _loaded(model: type[M], values: Mapping[str, Any], keys: Mapping[str, tuple[str, ...]], source: str) -> M:
+def _loaded(
+    model: type[M],
+    values: Mapping[str, Any],
+    keys: Mapping[str, tuple[str, ...]],
+    source: str,
+    *,
+    is_flat: bool = False,
+) -> M:
     nested: dict[str, Any] = {
         part: {key: values[key] for key in names if key in values} for part, names in keys.items()
     }
@@ -285,7 +306,7 @@ def _loaded(model: type[M], values: Mapping[str, Any], keys: Mapping[str, tuple[
             return model.model_validate(nested)
         except ValidationError as error:
             if not _written_as_text(nested, error):
-                raise _invalid_field(error, source) from error
+                raise _invalid_field(error, source, is_flat=is_flat) from error
     return model.model_validate(nested)
 
 
@@ -307,23 +328,22 @@ def _written_as_text(nested: dict[str, Any], error: ValidationError) -> bool:
     return found
 
 
-def _invalid_field(error: ValidationError, source: str) -> InvalidField:
+def _invalid_field(error: ValidationError, source: str, *, is_flat: bool) -> InvalidField:
+    # Not needed, and not imported, where nothing is wrong.
+    from image_factory.state.field_problems import describe_value, format_path
+
     problems = error.errors(include_url=False)
+    paths = [_path_in_file(problem["loc"], is_flat=is_flat) for problem in problems]
     told = []
-    for problem in problems[:_SHOWN_ERRORS]:
-        path = ".".join(str(step) for step in problem["loc"][1:])
-        text = problem["msg"].removeprefix("Value error, ")
-        text = text[:1].lower() + text[1:]
-        if problem["type"] == "image_factory":
-            shown = f"; {problem['ctx']['hint']}"
-        else:
-            shown = "" if problem["type"] in {"value_error", "missing"} else f", not {_short(problem['input'])}"
-        told.append(f"{path}: {text}{shown}")
+    for problem, path in zip(problems[:_SHOWN_ERRORS], paths, strict=False):
+        message, right = describe_value(problem, path)
+        told.append(f"{format_path(path)}: {message}; {right}")
     if len(problems) > _SHOWN_ERRORS:
-        told.append(f"and {len(problems) - _SHOWN_ERRORS} more")
-    return InvalidField("; ".join(told), tuple(problems[0]["loc"][1:]), source)
+        told.append(f"{len(problems) - _SHOWN_ERRORS} more")
+    return InvalidField("; also ".join(told), paths[0], source)
 
 
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:80]}…"
+def _path_in_file(path: tuple[str | int, ...], *, is_flat: bool) -> tuple[str | int, ...]:
+    """Return where a person finds the field that stands at `path` in the record's parts."""
+    steps = tuple(step for step in path[1:] if step != "[key]")
+    return steps[1:] if is_flat and steps[:1] == ("enrollment",) and len(steps) > 1 else steps

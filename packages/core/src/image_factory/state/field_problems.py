@@ -88,11 +88,38 @@ def _translate(model: type[BaseModel], root: MapNode, found: ErrorDetails, subje
         return subject.wrong(path, str(context["problem"]), str(context["hint"]), line)
     if kind == "missing":
         return subject.wrong(path, "missing", _example_hint(model, path), line)
-    message, hint = _describe(kind, context, node, path)
+    message, hint = describe(kind, context, node, path)
     return subject.wrong(path, message, hint or _example_hint(model, path), line)
 
 
-def _describe(kind: str, context: Mapping[str, Any], node: Node | None, path: Sequence[Step]) -> tuple[str, str]:
+def describe_value(found: ErrorDetails, path: Sequence[Step]) -> tuple[str, str]:
+    """Return what is wrong with a plain value, and what would be right (empty where that is to be looked up).
+
+    Args:
+        found: pydantic's finding, with its input.
+        path: the keys and indexes that lead to the value.
+    """
+    context: Mapping[str, Any] = found.get("ctx") or {}
+    if found["type"] == "image_factory":
+        return str(context["problem"]), str(context["hint"])
+    if found["type"] == "missing":
+        return "missing", "write it"
+    message, hint = describe(found["type"], context, _as_node(found["input"]), path)
+    return message, hint or ("write a value for it, or remove the key" if message == "empty" else "write text")
+
+
+def _as_node(value: object) -> Node:
+    if isinstance(value, Mapping):
+        return MapNode(0)
+    if isinstance(value, (list, tuple)):
+        return ListNode(0)
+    if isinstance(value, bool):
+        return Scalar(0, str(value).lower(), value)
+    return Scalar(0, str(value), value if isinstance(value, (str, int, float)) else None)
+
+
+def describe(kind: str, context: Mapping[str, Any], node: Node | None, path: Sequence[Step]) -> tuple[str, str]:
+    """Return what is wrong with the value at `node`, and what would be right where it is told by the kind of error."""
     shown = _show(node)
     if kind in ("enum", "literal_error"):
         known = [word.strip("'") for word in str(context["expected"]).replace(" or ", ", ").split(", ")]
@@ -102,7 +129,7 @@ def _describe(kind: str, context: Mapping[str, Any], node: Node | None, path: Se
     if kind == "string_type" and isinstance(node, Scalar):
         what = "true or false" if isinstance(node.value, bool) else "a number"
         name = next((step for step in reversed(path) if isinstance(step, str)), "")
-        written = f'{name}: "{node.text}"' if isinstance(path[-1], str) else f'- "{node.text}"'
+        written = f'{name}: "{node.text}"' if path and isinstance(path[-1], str) else f'- "{node.text}"'
         return f"YAML takes {node.text} for {what}, and text is meant", f"write it in quotes: {written}"
     expected = _EXPECTED.get(kind)
     if expected is None:
@@ -128,6 +155,7 @@ _EXPECTED: Mapping[str, tuple[str, str]] = {
     "int_from_float": _WHOLE,
     "string_too_short": ("text", "write it"),
     "greater_than_equal": ("a number of 0 or more", "write 0 or a greater number"),
+    "less_than_equal": ("a smaller number", "write a smaller number"),
     "time_delta_type": ("a duration", "write a number and a unit of s, m, h, d or w, such as 7d"),
 }
 

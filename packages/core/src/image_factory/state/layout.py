@@ -3,6 +3,7 @@
 ```
 images.yaml   config.yaml
 state/images/NAME.yaml   state/base-images/NAME.yaml   state/_archive/…   state/rebuild-requests/NAME.yaml
+state/holds/NAME.yaml   state/audit/…
 dist/image-factory.k8s.yaml
 ```
 """
@@ -18,6 +19,9 @@ IMAGES_FILE = "images.yaml"
 SETTINGS_FILE = "config.yaml"
 IMAGES: StateFolder = "images"
 BASE_IMAGES: StateFolder = "base-images"
+REQUESTS: StateFolder = "rebuild-requests"
+HOLDS: StateFolder = "holds"
+AUDIT = "audit"
 ARCHIVE = "_archive"
 OUTPUT_FILE = "image-factory.k8s.yaml"
 EXAMPLE_SUFFIX = ".example.yaml"

@@ -112,9 +112,14 @@ def record_build(state: ImageState, *, version: str | None, digest: str | None, 
     if version == runtime.current_version and digest in (None, runtime.current_digest):
         return state
     update: dict[str, Any] = {"current_version": version, "last_built": _whole(at)}
+    history = state.history
     if digest is not None and digest != runtime.current_digest:
         update |= {"current_digest": digest, "previous_digest": runtime.current_digest}
-    return state.model_copy(update={"runtime": runtime.model_copy(update=update)})
+        # What is built on this image counts the age of its digests from here.
+        entry = DigestUpdate(at=_whole(at), old_digest=runtime.current_digest, new_digest=digest, source="build")
+        kept = (*history.update_history, entry)[-MIN_UPDATE_HISTORY:]
+        history = history.model_copy(update={"update_history": kept})
+    return state.model_copy(update={"runtime": runtime.model_copy(update=update), "history": history})
 
 
 def record_rebuild(state: ImageState, build: Build) -> ImageState:

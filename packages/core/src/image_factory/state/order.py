@@ -50,6 +50,10 @@ IMAGE_SECTIONS = (
         ("pendingRebuild", "rebuildHistory"),
     ),
     Section(
+        ("Consumers: what the files of `updates` were last made to name. Written by update.",),
+        ("consumers",),
+    ),
+    Section(
         ("Evidence: signatures and vulnerabilities. Written by scan and verify.",),
         ("verification", "cves"),
     ),
@@ -98,3 +102,24 @@ BASE_SECTIONS = (
 )
 
 UNKNOWN_SECTION = Section(("Further keys, which image-factory does not know and keeps.",), ())
+
+REQUEST_SECTIONS = (
+    Section(
+        (
+            "A rebuild of this image, decided on by image-factory. Written by coordinate, dispatch, settle and run.",
+            "status says how far it has come; the next request takes the place of one that is settled.",
+        ),
+        (
+            *("name", "requestId", "status", "requestedAt", "reason", "triggeredBy", "causes", "digests", "wave"),
+            *("priority", "versionBump", "notBefore", "emergency", "approvedBy", "approvedAt", "dispatch"),
+            *("finishedAt", "digest", "version", "problem"),
+        ),
+    ),
+)
+
+HOLD_SECTIONS = (
+    Section(
+        ("Something that a person has stopped. Written by hold; image-factory hold --release ends it.",),
+        ("name", "image", "digest", "reason", "by", "at", "until"),
+    ),
+)

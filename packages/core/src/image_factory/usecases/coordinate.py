@@ -1,0 +1,122 @@
+"""Decide which rebuilds are due, and write a request for each: the intent, before anything is started.
+
+Gather: images.yaml, state, requests, holds, policy. Decide: `decide.rebuilds`. Act: one request file
+an image that is due. Nothing outside is asked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from image_factory.decide.eligibility import Reason
+from image_factory.decide.rebuilds import Decision, Facts, Policy, RebuildPlan, decide_rebuilds
+from image_factory.errors import ImageFactoryError
+from image_factory.model.event import Event, EventKind
+from image_factory.model.request import Dispatch, RebuildRequest, RequestStatus
+from image_factory.model.settings import Settings
+from image_factory.shell.store import FileChange
+from image_factory.usecases.outcome import Done, Outcome
+from image_factory.usecases.trigger import new_request_id
+from image_factory.usecases.workbench import Workbench
+
+
+@dataclass(frozen=True, slots=True)
+class Coordination:
+    """What was decided; nothing is written yet."""
+
+    plan: RebuildPlan
+    requests: tuple[RebuildRequest, ...]
+    """The new ones."""
+    outcomes: tuple[Outcome, ...]
+    changes: tuple[FileChange, ...]
+    problems: tuple[ImageFactoryError, ...] = ()
+    events: tuple[Event, ...] = ()
+
+
+def coordinate(bench: Workbench, *, by: str | None = None) -> Coordination:
+    """Return the plan of this instant, and the requests that it makes.
+
+    Args:
+        by: the id of a run that dispatches the requests at once: they are written as its own, so that
+            no other run starts them too. None leaves them to whoever dispatches.
+
+    Raises:
+        NotFound: there is no images.yaml.
+    """
+    facts, problems = gather_facts(bench)
+    now = bench.clock.now().replace(microsecond=0)
+    plan = decide_rebuilds(facts, now=now)
+    requests = []
+    outcomes: list[Outcome] = []
+    events = []
+    for decision in plan.due:
+        approved = decision.reason is Reason.DUE
+        status = RequestStatus.NEEDS_APPROVAL
+        if approved:
+            status = RequestStatus.REQUESTED if by is None else RequestStatus.DISPATCHING
+        request = RebuildRequest(
+            name=decision.image,
+            request_id=new_request_id(decision.image, now),
+            status=status,
+            requested_at=now,
+            reason=str(decision.reason),
+            causes=decision.causes,
+            digests=decision.digests,
+            wave=decision.wave,
+            priority=decision.priority,
+            dispatch=Dispatch(at=now, by=by) if approved and by is not None else None,
+        )
+        requests.append(request)
+        outcomes.append(Done(decision.image, (_sentence(decision, request),)))
+        events.append(_event(request))
+    changes = bench.store.plan(requests=requests)
+    return Coordination(plan, tuple(requests), tuple(outcomes), changes, problems, tuple(events))
+
+
+def gather_facts(bench: Workbench) -> tuple[Facts, tuple[ImageFactoryError, ...]]:
+    """Return all that a plan depends on, and what of it could not be read.
+
+    Raises:
+        NotFound: there is no images.yaml.
+    """
+    file = bench.images()
+    images, bases = bench.store.images(), bench.store.bases()
+    requests, holds = bench.store.requests(), bench.store.holds()
+    facts = Facts(
+        images=images.records,
+        bases=bases.records,
+        enrollments={entry.enrollment.name: entry.enrollment for entry in file.enrollments},
+        requests=requests.records,
+        holds=tuple(holds.records.values()),
+        policy=policy_of(bench.settings),
+    )
+    problems = (*file.problems, *images.problems, *bases.problems, *requests.problems, *holds.problems)
+    return facts, problems
+
+
+def policy_of(settings: Settings) -> Policy:
+    """Return what config.yaml says of all rebuilds."""
+    return Policy(
+        window=settings.coordination_window,
+        max_concurrent=settings.max_concurrent_rebuilds,
+        retry_delay=settings.retry_delay,
+        quarantine_after=settings.quarantine_after,
+        freezes=settings.freezes,
+    )
+
+
+def _sentence(decision: Decision, request: RebuildRequest) -> str:
+    causes = ", ".join(cause.base for cause in decision.causes)
+    waits = " and waits for approval" if request.status is RequestStatus.NEEDS_APPROVAL else ""
+    return f"rebuild requested ({request.request_id}) for {causes}{waits}"
+
+
+def _event(request: RebuildRequest) -> Event:
+    causes = ", ".join(f"{cause.base} {cause.from_digest or 'unknown'} → {cause.to}" for cause in request.causes)
+    return Event(
+        EventKind.REBUILD_REQUESTED,
+        request.requested_at,
+        request.name,
+        f"A rebuild of {request.name} is requested.",
+        {"Request": request.request_id, "Causes": causes},
+    )
