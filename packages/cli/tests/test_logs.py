@@ -21,7 +21,7 @@ def logs_as_before() -> Iterator[None]:
     ours.setLevel(levels[1])
 
 
-def test_json_has_image_and_op_on_every_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_has_image_op_and_input_on_every_line(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs("json", None)
     logging.getLogger("image_factory.analyze").info("analyzed", extra={"image": "web", "op": "analyze", "bases": ["a"]})
     logging.getLogger("image_factory").warning("odd")
@@ -29,7 +29,7 @@ def test_json_has_image_and_op_on_every_line(capsys: pytest.CaptureFixture[str])
     first, second = (json.loads(line) for line in capsys.readouterr().err.splitlines())
 
     assert (first["event"], first["image"], first["op"], first["bases"]) == ("analyzed", "web", "analyze", ["a"])
-    assert (second["image"], second["op"], second["level"]) == (None, None, "warning")
+    assert (second["image"], second["op"], second["input"], second["level"]) == (None, None, None, "warning")
 
 
 def test_an_exception_is_one_line_of_json_too(capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,7 +46,7 @@ def test_an_exception_is_one_line_of_json_too(capsys: pytest.CaptureFixture[str]
 def test_text_shows_the_image_the_fields_and_the_hint(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs("text", None)
     logging.getLogger("image_factory").warning(
-        "moved", extra={"image": "web", "op": "observe", "to": "b", "hint": "look"}
+        "moved", extra={"image": "web", "op": "observe", "input": "alpine:3", "to": "b", "hint": "look"}
     )
 
     assert capsys.readouterr().err == "warning: web: moved (to=b)\n  hint: look\n"

@@ -77,9 +77,27 @@ def run(arguments: Sequence[str]) -> int:
         error.show()
         return UserError.exit_code
     except ImageFactoryError as error:
-        show_error(error)
+        words = " ".join(arguments).replace("--log-format=", "--log-format ")
+        if "--log-format json" in words:
+            log_error(error, op=arguments[0])
+        else:
+            show_error(error)
         return error.exit_code
     return answer if isinstance(answer, int) else 0
+
+
+def log_error(error: ImageFactoryError, *, op: str) -> None:
+    """Write one line of JSON, for a program that reads standard error; none where the error was logged already."""
+    import logging
+
+    from image_factory_cli.logs import configure_logs
+
+    if error.is_logged:
+        return
+    configure_logs("json", "error")
+    where = None if error.location is None else str(error.location)
+    fields = {"image": None, "op": op, "input": where, "hint": error.hint}
+    logging.getLogger("image_factory").error(error.message, extra=fields)
 
 
 def show_error(error: ImageFactoryError) -> None:

@@ -1,4 +1,4 @@
-"""Logs on standard error: lines for people, or a JSON object a line with `image` and `op`."""
+"""Logs on standard error: lines for people, or a JSON object a line with `image`, `op` and `input`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, event, `image` and `op` (null where they mean nothing), fields."""
+    """One JSON object a line: time, level, logger, event, `image`, `op` and `input` (null where they mean nothing).
+
+    `input` is what was read or asked: a file, a reference, a workflow. Then come the fields of the event.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         fields = {key: value for key, value in vars(record).items() if key not in _STANDARD}
@@ -26,6 +29,7 @@ class JsonFormatter(logging.Formatter):
             "event": record.getMessage(),
             "image": fields.pop("image", None),
             "op": fields.pop("op", None),
+            "input": fields.pop("input", None),
             **fields,
         }
         if record.exc_info:
@@ -39,7 +43,8 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         fields = {key: value for key, value in vars(record).items() if key not in _STANDARD}
         fields.pop("reported", None)
-        fields.pop("op", None)
+        for name in ("op", "input"):  # the message shows them
+            fields.pop(name, None)
         image = fields.pop("image", None)
         hint = fields.pop("hint", None)
         shown = " ".join(f"{key}={value}" for key, value in fields.items() if value not in (None, ""))

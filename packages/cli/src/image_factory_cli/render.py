@@ -79,7 +79,12 @@ def report_problems(problems: Iterable[ImageFactoryError], *, op: str, is_quiet:
         return
     log = logging.getLogger("image_factory")
     for problem in problems:
-        log.error(str(problem), extra={"image": None, "op": op, "hint": problem.hint})
+        log.error(str(problem), extra={**_fields(problem), "op": op})
+
+
+def _fields(problem: ImageFactoryError) -> dict[str, object]:
+    where = None if problem.location is None else str(problem.location)
+    return {"image": None, "input": where, "hint": problem.hint}
 
 
 def show_diff(changes: Iterable[FileChange]) -> None:

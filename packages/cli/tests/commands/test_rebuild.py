@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -91,3 +92,28 @@ def test_a_token_that_may_start_but_not_see_a_build_is_told_of(
     assert "its run is not known: cannot read pipeline 1000000" in ran.out
     assert "hint: " in ran.out
     assert "set GITLAB_TOKEN" in ran.out
+
+
+def test_a_refused_dispatch_is_one_line_of_json_with_image_operation_input_and_hint(offline: Any) -> None:
+    ran = offline.run("rebuild", "web", "--log-format", "json")
+
+    (line,) = map(json.loads, ran.err.splitlines())
+    assert "does not answer" in line["event"]
+    assert (line["op"], bool(line["hint"])) == ("rebuild", True)
+
+
+def test_a_dispatch_that_fails_says_what_was_to_run(offline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from image_factory_github.trigger import GitHubTrigger
+
+    offline.service("web", "FROM scratch\n")
+    entries = (offline.root / "images.yaml").read_text()
+    offline.managed("web")
+    assert offline.run("analyze", "--all").code == 0
+    offline.write("images.yaml", entries)
+    offline.write("config.yaml", "plugins: {github: {hosts: {'http://127.0.0.1:9': {tokenEnv: PLANTED}}}}\n")
+    monkeypatch.setattr(GitHubTrigger, "declared_inputs", lambda *_: None)
+
+    ran = offline.run("rebuild", "web", "--force", "--log-format=json")
+
+    (line,) = map(json.loads, ran.err.splitlines())
+    assert (line["image"], line["op"], line["input"]) == ("web", "rebuild", "http://127.0.0.1:9/acme/web@main:web.yml")

@@ -33,6 +33,8 @@ class ImageFactoryError(Exception):
     """
 
     exit_code = 1
+    is_logged = False
+    """Whether it was logged where it was met, with more fields than can be told later."""
 
     def __init__(self, message: str, *, hint: str = "", location: Location | None = None) -> None:
         super().__init__(message)

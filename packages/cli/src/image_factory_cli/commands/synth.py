@@ -157,7 +157,8 @@ def _warn(problems: Sequence[Mapping[str, Any]]) -> None:
         level = logging.ERROR if problem["kind"] == "failed" else logging.WARNING
         message = problem["message"].removeprefix(f"{problem['image']}: ")
         text = f"{place}{': ' if place else ''}{message}"
-        log.log(level, "%s", text, extra={"op": "synth", "image": problem["image"], "hint": problem["hint"]})
+        fields = {"op": "synth", "image": problem["image"], "input": place or None}
+        log.log(level, "%s", text, extra={**fields, "hint": problem["hint"]})
 
 
 def _check(text: str, folder: Path) -> int:

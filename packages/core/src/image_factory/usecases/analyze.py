@@ -296,10 +296,19 @@ def _unwritten(
     ]
 
 
+def _input(state: ImageState, error: ImageFactoryError) -> str | None:
+    """Return what was read when `error` was met: the place that it names, else the image's Dockerfile."""
+    source = state.configuration.enrollment.source
+    if error.location is not None or source is None:
+        return None if error.location is None else str(error.location)
+    return f"{source.repo}:{source.dockerfile}"
+
+
 def _report(name: str, state: ImageState, discovery: Discovery | None, error: ImageFactoryError | None) -> None:
     for warning in discovery.warnings if discovery else ():
         log.warning(warning, extra={"image": name, "op": "analyze"})
     if error is not None:
-        log.error(str(error), extra={"image": name, "op": "analyze", "hint": error.hint, "reported": True})
+        fields = {"image": name, "op": "analyze", "input": _input(state, error), "hint": error.hint}
+        log.error(str(error), extra={**fields, "reported": True})
     else:
         log.info("analyzed", extra={"image": name, "op": "analyze", "bases": list(state.configuration.base_images)})

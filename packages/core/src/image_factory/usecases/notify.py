@@ -68,14 +68,21 @@ def notify(
     try:
         plugins = bench.plugins
     except ImageFactoryError as error:
-        log.error("no notices: %s", error, extra={"image": None, "op": "notify", "hint": error.hint})
+        log.error("no notices: %s", error, extra={"image": None, "op": "notify", "input": None, "hint": error.hint})
         return ()
     deliveries = []
     for name, notifier in sorted(plugins.notifiers.items()):
         plugin = plugins.origins.get(("notifier", name), name)
         attempts, failure = _deliver(notifier, plugin, batch, bench.clock, patience or Patience(), randomness)
         deliveries.append(Delivery(name, len(batch), attempts, failure))
-        fields = {"image": None, "op": "notify", "notifier": name, "events": len(batch), "attempts": attempts}
+        fields = {
+            "image": None,
+            "op": "notify",
+            "input": name,
+            "notifier": name,
+            "events": len(batch),
+            "attempts": attempts,
+        }
         if failure is None:
             log.info("notices delivered", extra=fields)
         else:

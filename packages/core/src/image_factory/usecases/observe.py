@@ -286,7 +286,8 @@ def _recorded_base(
     base: BaseState, answer: Answer, images: Mapping[str, ImageState], now: datetime, *, source: str = "registry"
 ) -> tuple[BaseState, Outcome]:
     if isinstance(answer, ImageFactoryError):
-        log.error(str(answer), extra={"image": base.name, "op": "observe", "hint": answer.hint, "reported": True})
+        fields = {"image": base.name, "op": "observe", "input": base.configuration.full_image, "hint": answer.hint}
+        log.error(str(answer), extra={**fields, "reported": True})
         vanished = isinstance(answer, RemoteNotFound) and base.runtime.current_digest is not None
         problem = f"tag vanished: {answer}" if vanished else base.runtime.problem
         return record_problem(base, problem, at=now), Failed(base.name, answer)
@@ -356,9 +357,16 @@ def _with_eligibility(base: BaseState, dependents: Iterable[ImageState], now: da
     return base.model_copy(update={"runtime": base.runtime.model_copy(update={"rebuild_eligible_at": known})})
 
 
+def _watched(image: ImageState) -> str:
+    """Return what is asked of a registry for an external image: a reference, or a repository and its tags."""
+    enrollment = image.configuration.enrollment
+    return f"{enrollment.image}:{enrollment.only_tag}" if enrollment.only_tag else str(enrollment.image)
+
+
 def _recorded_image(image: ImageState, answer: Answer, now: datetime) -> tuple[ImageState, Outcome]:
     if isinstance(answer, ImageFactoryError):
-        log.error(str(answer), extra={"image": image.name, "op": "observe", "hint": answer.hint, "reported": True})
+        fields = {"image": image.name, "op": "observe", "input": _watched(image), "hint": answer.hint}
+        log.error(str(answer), extra={**fields, "reported": True})
         return image, Failed(image.name, answer)
     changed = record_digest(image, answer.digest, at=now, metadata=answer.metadata)
     if changed.runtime.current_version != answer.tag:

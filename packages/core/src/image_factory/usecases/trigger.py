@@ -160,8 +160,10 @@ def start_rebuild(bench: Workbench, rebuild: Rebuild, *, triggered_by: str = "cl
             _write(bench, rebuild.image, build.model_copy(update={"result": FAILED}))
         error.message = f"{error.message} (request {request.request_id})"
         fields = {"image": rebuild.image, "op": "rebuild", "request": request.request_id, "hint": error.hint}
+        fields["input"] = f"{request.repository}@{request.ref}" + (f":{request.workflow}" if request.workflow else "")
         # A person is shown the error itself; the log tells programs.
         log.error(error.message, extra={**fields, "reported": True})
+        error.is_logged = True
         raise
     url, unseen = None, None
     try:

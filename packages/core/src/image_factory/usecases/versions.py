@@ -100,7 +100,7 @@ def list_versions(bench: Workbench, image: str, query: VersionQuery | None = Non
                 "shown as of %s: %s",
                 instant(known.fetched_at),
                 error,
-                extra={"image": str(repository), "op": "versions", "hint": error.hint, "reported": True},
+                extra={**_fields(image, repository), "hint": error.hint, "reported": True},
             )
     rows = join_tags(listing.versions)
     chosen = choose_versions(rows, semver_only=query.semver_only)
@@ -209,6 +209,10 @@ def _identity(bench: Workbench, registry: Registry, repository: Repository) -> t
     )
 
 
+def _fields(image: str | None, asked: object) -> dict[str, object]:
+    return {"image": image if image is not None else str(asked), "op": "versions", "input": str(asked)}
+
+
 class _Filling:
     """What is learned of the rows of one page, from memory first."""
 
@@ -277,10 +281,10 @@ class _Filling:
             with self._lock:
                 is_first, self._asks = self._asks, False
             if is_first:
-                log.warning("details are missing: %s", error, extra={"image": str(self._repository), "op": "versions"})
+                log.warning("details are missing: %s", error, extra=_fields(None, self._repository))
             return None
         except ImageFactoryError as error:
-            log.warning("no details: %s", error, extra={"image": f"{self._repository}:{row.tag}", "op": "versions"})
+            log.warning("no details: %s", error, extra=_fields(None, f"{self._repository}:{row.tag}"))
             return None
         self.has_learned = True
         return answer
