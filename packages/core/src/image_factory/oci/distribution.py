@@ -172,22 +172,15 @@ def check_status(response: HttpResponse, what: str, now: datetime) -> None:
         error = RateLimited(
             f"too many requests: {detail}",
             retry_after=wait,
-            hint="it is asked again later; credentials raise the limit of most registries",
+            hint="try again later; credentials raise the limit of most registries",
         )
     elif status in (401, 403):
         hint = "missing or no access: check its name, and the credentials for its registry (docker login)"
         error = AuthenticationRequired(f"missing or no access: {detail}", hint=hint)
     elif status in (404, 410):
         error = RemoteNotFound(f"not found: {detail}", hint="check its name and its tag")
-    elif status == 429:
-        wait = retry_after(response.headers, now)
-        error = RateLimited(
-            f"too many requests: {detail}",
-            retry_after=wait,
-            hint="it is asked again later; credentials raise the limit of most registries",
-        )
     elif status == 408 or status >= 500:
-        error = Unavailable(f"unavailable: {detail}", hint="it is asked again later")
+        error = Unavailable(f"unavailable: {detail}", hint="try again later")
     elif 400 <= status < 500:
         error = RemoteRefused(f"refused: {detail}", hint="is the address that of a registry?")
     else:

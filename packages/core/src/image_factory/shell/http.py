@@ -209,7 +209,7 @@ class HttpClient:
                 body = answer.read() if is_head else _read(answer, host, max_bytes, deadline)
                 return HttpResponse(answer.status_code, headers, body, request.url)
         except httpx.TimeoutException as error:
-            raise Unavailable(f"no answer in time from {host}", hint="it is asked again later") from error
+            raise Unavailable(f"no answer in time from {host}", hint="try again later") from error
         except httpx.ConnectError as error:
             reason = str(error)
             if "CERTIFICATE" in reason.upper():
@@ -220,7 +220,7 @@ class HttpClient:
             if "location header" in str(error):
                 # httpx reads it even where it is told not to follow.
                 raise ProtocolError(f"{redacted(request.url)} redirects to what is no URL") from error
-            raise Unavailable(f"no whole answer from {host}: {error}", hint="it is asked again later") from error
+            raise Unavailable(f"no whole answer from {host}: {error}", hint="try again later") from error
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError, ValueError) as error:
             # Their text may hold what was to be sent, so neither it nor its chain goes further.
             raise ProtocolError(f"cannot ask {redacted(request.url)}: {type(error).__name__}") from None
@@ -337,7 +337,7 @@ def _read(answer: httpx.Response, host: str, max_bytes: int, deadline: float) ->
         if total > max_bytes:
             raise _too_large(host, max_bytes)
         if time.monotonic() > deadline:
-            raise Unavailable(f"no whole answer in time from {host}", hint="it is asked again later")
+            raise Unavailable(f"no whole answer in time from {host}", hint="try again later")
         parts.append(part)
     return b"".join(parts)
 

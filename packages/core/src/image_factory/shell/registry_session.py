@@ -274,7 +274,7 @@ class RegistrySession:
             raise RateLimited(
                 f"not asked: {what}; {account[0]} wants to be left alone until {until:%Y-%m-%d %H:%M:%S} UTC",
                 retry_after=until - now,
-                hint="it is asked again later; credentials raise the limit of most registries",
+                hint="try again later; credentials raise the limit of most registries",
             )
 
     def _check_quota(self, account: Account, request: HttpRequest, what: str) -> None:
@@ -290,7 +290,7 @@ class RegistrySession:
             raise RateLimited(
                 f"not asked: {what}; of {limit.limit} pulls {limit.remaining} are left, which are kept for others",
                 retry_after=until - self._clock.now(),
-                hint="it is asked again later; credentials raise the limit of most registries",
+                hint="try again later; credentials raise the limit of most registries",
             )
 
     def _note(self, account: Account, response: HttpResponse) -> None:
