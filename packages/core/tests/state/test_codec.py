@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,7 @@ from image_factory.state.codec import (
 )
 from image_factory.state.edit import edit_text
 from image_factory.state.order import BASE_SECTIONS, IMAGE_SECTIONS
+from image_factory.state.yaml_writer import write_mapping
 from image_factory.testing.records import ODD_SCALARS, base_states, image_states
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -239,9 +242,9 @@ def test_a_key_left_empty_means_what_a_key_left_out_means() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "line", "words"),
     [
-        ("discoveryStatus: success", "discoveryStatus: fine", 8, ["discoveryStatus", "'pending'", "'fine'"]),
+        ("discoveryStatus: success", "discoveryStatus: fine", 8, ["discoveryStatus", "'fine' is none of pending"]),
         ('lastBuilt: "2026-03-01T12:00:00Z"', "lastBuilt: 2026", 54, ["lastBuilt", "2026", "2024-01-31T12:00:00Z"]),
-        ("  line: 4", "  line: four", 47, ["references.1.line", "'four'"]),
+        ("  line: 4", "  line: four", 47, ["references[1].line", "'four'", "a whole number"]),
         ("repository: acme/web", "repository: Acme/Web", 14, ["enrollment.repository", "'Acme/Web'", "lower-case"]),
         ("baseImages:\n- node-22\n- python-3.10", "baseImages: none", 33, ["baseImages", "'none'"]),
         ("name: web", "name: web\nname: web", 4, ["'name'", "twice"]),
@@ -267,8 +270,126 @@ def test_an_error_names_the_file_the_line_the_field_and_what_would_be_right(
 
 
 def test_a_field_that_is_missing_is_named() -> None:
-    with pytest.raises(InvalidState, match="fullImage: field required"):
+    with pytest.raises(InvalidState, match="fullImage: missing; write it"):
         read_base("name: node\nregistry: docker.io\nrepository: library/node\n", "node.yaml")
+
+
+WRONG_VALUES: tuple[Any, ...] = (
+    *(7, -3, 1.5, True, None, "", "nonsense text", "x" * 5000, "2024-13-45", "sha256:zz!", "a\x1b[31mb", "${{ x }}"),
+    *([], ["a"], [None], [[]], [{"a": 1}], {}, {"a": None}, {"a": ["b"]}),
+)
+WORDS_OF_LIBRARIES = ("nput should", "ield required", "alue error", "unable to", "instance of", "cannot be used here")
+
+
+def places(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Yield the paths of all values within `value`."""
+    steps: Iterable[tuple[str | int, object]] = ()
+    if isinstance(value, dict):
+        steps = value.items()
+    elif isinstance(value, list):
+        steps = enumerate(value)
+    for step, inner in steps:
+        yield (*path, step)
+        yield from places(inner, (*path, step))
+
+
+def put(value: Any, path: tuple[str | int, ...], new: object) -> Any:
+    """Return `value` with `new` at `path`."""
+    if not path:
+        return new
+    steps = value.items() if isinstance(value, dict) else enumerate(value)
+    changed = {step: put(inner, path[1:], new) if step == path[0] else inner for step, inner in steps}
+    return changed if isinstance(value, dict) else list(changed.values())
+
+
+FULL_IMAGE = {
+    **yaml.safe_load(dump_image(managed())),
+    "previousDigest": digest("c"),
+    "constraint": "1",
+    "repoURL": "ghcr.io/acme/web",
+    "imageSelectionStrategy": "Digest",
+    "cves": [{"id": "CVE-1"}],
+    "pendingRebuild": {"a": "b"},
+    "rebuildHistory": [
+        {"at": "2026-03-01T12:00:00Z", "reason": "r", "trigger": "t", "result": "ok", "causes": [{"a": "b"}]}
+    ],
+    "updateHistory": [
+        {"at": "2026-03-01T12:00:00Z", "oldDigest": None, "newDigest": digest("a"), "source": "registry"}
+    ],
+}
+FULL_BASE = {
+    "name": "node-22",
+    "fullImage": "docker.io/library/node:22",
+    "aliases": ["node:22"],
+    "registry": "docker.io",
+    "repository": "library/node",
+    "tag": "22",
+    "digest": digest("a"),
+    "pinned": False,
+    "repoURL": "docker.io/library/node",
+    "allowTags": "^22$",
+    "imageSelectionStrategy": "Digest",
+    "lastChecked": "2026-03-01T12:00:00Z",
+    "currentDigest": digest("b"),
+    "rebuildEligibleAt": {"default": "2026-03-01T12:00:00Z"},
+    "problem": "none",
+    "cves": [{"id": "CVE-1"}],
+    "firstDiscovered": "2026-03-01T12:00:00Z",
+    "updateHistory": [
+        {"at": "2026-03-01T12:00:00Z", "oldDigest": None, "newDigest": digest("a"), "source": "registry"}
+    ],
+}
+FIELDS = [
+    pytest.param(read, full, path, id=".".join(map(str, path)))
+    for read, full in ((read_image, FULL_IMAGE), (read_base, FULL_BASE))
+    for path in places(full)
+]
+
+
+@pytest.mark.parametrize(("read", "full", "path"), FIELDS)
+def test_every_wrong_value_of_every_field_is_told_in_our_words(
+    read: Callable[[str, str], object], full: Any, path: tuple[str | int, ...]
+) -> None:
+    for wrong in WRONG_VALUES:
+        try:
+            read(write_mapping(put(full, path, wrong)), "web.yaml")
+        except InvalidState as error:
+            told = error
+        else:
+            continue
+
+        assert told.location is not None
+        assert told.location.line is not None
+        # The file, the field, what was found, and what would be right.
+        assert re.match(r"[A-Za-z]+[A-Za-z.\[\]0-9]*: .+; .+|enrollment\.name is ", told.message), told.message
+        assert not any(words in told.message for words in WORDS_OF_LIBRARIES), told.message
+        assert len(told.message) < 700
+        assert told.message.isprintable()
+        assert told.hint
+
+
+@pytest.mark.parametrize("read_full", [(read_image, FULL_IMAGE), (read_base, FULL_BASE)], ids=["image", "base"])
+def test_a_text_that_is_no_digest_is_refused(read_full: tuple[Callable[[str, str], object], Any]) -> None:
+    read, full = read_full
+
+    with pytest.raises(InvalidState, match="currentDigest: not a digest: 'sha256'; write one such as sha256: and 64"):
+        read(write_mapping({**full, "currentDigest": "sha256"}), "web.yaml")
+    # A job may hand over a shortened one.
+    read(write_mapping({**full, "currentDigest": "sha256:abc123"}), "web.yaml")
+
+
+def test_a_wrong_field_of_a_flat_file_is_named_as_it_stands_there() -> None:
+    text = "# ours\nname: web\nregistry: ghcr.io\nrepository: Acme/Web\n"
+
+    with pytest.raises(InvalidState) as caught:
+        read_image(text, "web.yaml")
+
+    assert str(caught.value).startswith("web.yaml:4: repository: not a repository: 'Acme/Web'; ")
+
+
+def test_a_version_that_is_none_is_told_with_its_line() -> None:
+    with pytest.raises(InvalidState, match=r"web\.yaml:2: schemaVersion is 'x'"):
+        read_image("name: web\nschemaVersion: x\n", "web.yaml")
 
 
 def test_a_file_of_a_newer_version_is_refused_when_read_and_when_written() -> None:

@@ -15,7 +15,7 @@ from enum import StrEnum
 from math import isfinite
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, GetCoreSchemaHandler
+from pydantic import Field, GetCoreSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
 
 from image_factory.errors import ImageFactoryError
@@ -124,8 +124,12 @@ Values = Annotated[dict[str, Any], _PlainValues]
 """A free map of texts, numbers, booleans, nulls, lists and maps; times in it become texts."""
 
 
+BY_HAND: Mapping[str, bool] = {"by_hand": True}
+"""The context of validating what a person may have edited."""
+
+
 class _ByHand:
-    """How pydantic reads a text that a person may have edited: checked from values, taken from our own JSON."""
+    """How pydantic reads a text that a person may have edited: checked there (`BY_HAND`), and taken from our own."""
 
     def __init__(self, check: Callable[[str], str]) -> None:
         self._check = check
@@ -133,8 +137,11 @@ class _ByHand:
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         text = core_schema.str_schema()
         return core_schema.json_or_python_schema(
-            json_schema=text, python_schema=core_schema.no_info_after_validator_function(self._check, text)
+            json_schema=text, python_schema=core_schema.with_info_after_validator_function(self._checked, text)
         )
+
+    def _checked(self, value: str, info: ValidationInfo) -> str:
+        return self._check(value) if info.context else value
 
 
 # The grammar of OCI's image-spec, "Digests", whatever the algorithm: a job may hand over a shortened one.

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 from image_factory.errors import InvalidState, Location
 from image_factory.model.enrollment import Enrollment, Kind
 from image_factory.model.image_state import (
+    BY_HAND,
     BaseConfiguration,
     BaseHistory,
     BaseRuntime,
@@ -273,7 +274,7 @@ def load_image(data: Mapping[str, Any], source: str) -> ImageState:
     record = _loaded(ImageState, values, _IMAGE_KEYS, source, is_flat=is_flat)
     if record.configuration.enrollment.name != record.name:
         raise InvalidField(
-            f"enrollment.name is {record.configuration.enrollment.name!r}, and the file's name is {record.name!r}",
+            f"enrollment.name is {record.configuration.enrollment.name!r}, and the file's name is {record.name[:80]!r}",
             ("enrollment", "name"),
             source,
         )
@@ -303,11 +304,11 @@ def _loaded(
         nested[part] = {key: value for key, value in nested[part].items() if value is not None}
     for _ in range(_SHOWN_ERRORS):
         try:
-            return model.model_validate(nested)
+            return model.model_validate(nested, context=BY_HAND)
         except ValidationError as error:
             if not _written_as_text(nested, error):
                 raise _invalid_field(error, source, is_flat=is_flat) from error
-    return model.model_validate(nested)
+    return model.model_validate(nested, context=BY_HAND)
 
 
 def _written_as_text(nested: dict[str, Any], error: ValidationError) -> bool:

@@ -174,7 +174,7 @@ def image_configurations(
 
 
 _updates = st.lists(
-    st.builds(DigestUpdate, at=instants, old_digest=st.none() | digests, new_digest=digests, source=odd_texts),
+    st.builds(DigestUpdate, at=instants, oldDigest=st.none() | digests, newDigest=digests, source=odd_texts),
     max_size=3,
 ).map(tuple)
 _optional_maps = st.none() | free_maps
