@@ -27,6 +27,9 @@ MAX_TEXT = 4096
 MAX_PATH = 1024
 """Characters of a path or a regular expression; PATH_MAX is 4096 on Linux."""
 
+BY_HAND = {"by_hand": True}
+"""The context of validating what a person may have edited, as against what this program made."""
+
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")  # OCI distribution-spec, "Pulling manifests"
 _STAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}\Z")

@@ -124,12 +124,8 @@ Values = Annotated[dict[str, Any], _PlainValues]
 """A free map of texts, numbers, booleans, nulls, lists and maps; times in it become texts."""
 
 
-BY_HAND: Mapping[str, bool] = {"by_hand": True}
-"""The context of validating what a person may have edited."""
-
-
 class _ByHand:
-    """How pydantic reads a text that a person may have edited: checked there (`BY_HAND`), and taken from our own."""
+    """How pydantic reads a text that a person may have edited: checked there (the context `BY_HAND`), and taken from our own."""
 
     def __init__(self, check: Callable[[str], str]) -> None:
         self._check = check

@@ -17,8 +17,8 @@ from pydantic import BaseModel, ValidationError
 
 from image_factory.errors import InvalidState, Location
 from image_factory.model.enrollment import Enrollment, Kind
+from image_factory.model.field_types import BY_HAND
 from image_factory.model.image_state import (
-    BY_HAND,
     BaseConfiguration,
     BaseHistory,
     BaseRuntime,

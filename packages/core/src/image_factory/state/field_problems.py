@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from image_factory.errors import Location, UserError
+from image_factory.model.field_types import BY_HAND
 from image_factory.state.yaml_tree import ListNode, MapNode, Node, Scalar, to_value
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -48,7 +49,7 @@ def check_record(model: type[Model], node: MapNode, subject: Subject) -> tuple[M
     problems = list(_repeated_keys(node, subject, ()))
     try:
         # By the keys that YAML has, not by the records' names: rebuild_delay is a misspelt rebuildDelay.
-        record = model.model_validate(to_value(node), by_alias=True, by_name=False)
+        record = model.model_validate(to_value(node), by_alias=True, by_name=False, context=BY_HAND)
     except ValidationError as invalid:
         for found in invalid.errors(include_url=False, include_input=False):
             problems.append(_translate(model, node, found, subject))
