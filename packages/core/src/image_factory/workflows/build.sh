@@ -71,4 +71,4 @@ docker buildx build "${arguments[@]}" "${BUILD_CONTEXT:-$FOLDER}"
 
 digest=$(jq -er '."containerimage.digest"' build-metadata.json)
 printf 'version=%s\ndigest=%s\n' "$version" "$digest" >>"$GITHUB_OUTPUT"
-printf 'Published `%s:%s` (`%s`), asked for by %s.\n' "$IMAGE" "$version" "$digest" "${TRIGGERED_BY:-a person}" >>"$GITHUB_STEP_SUMMARY"
+printf 'Published %s:%s (%s), asked for by %s.\n' "$IMAGE" "$version" "$digest" "${TRIGGERED_BY:-a person}" >>"$GITHUB_STEP_SUMMARY"
