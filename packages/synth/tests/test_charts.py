@@ -33,6 +33,23 @@ def test_infrastructure_comes_first_then_a_chart_for_each_image() -> None:
     ]
 
 
+def test_each_chart_is_ready_once_and_in_order() -> None:
+    ready: list[Chart] = []
+
+    plan = plan_charts(Inventory((managed("b"), managed("c"))), KargoSettings(), V11, ready.append)
+
+    assert tuple(ready) == plan.charts
+
+
+def test_an_image_that_kargo_refuses_is_never_ready() -> None:
+    ready: list[str] = []
+    refused = ManagedImage(name="a", repo_url="ghcr.io/acme/a--b")
+
+    plan_charts(Inventory((refused, managed("c"))), KargoSettings(), V11, lambda chart: ready.append(chart.name))
+
+    assert ready == ["infrastructure", "c"]
+
+
 def test_a_changed_image_changes_the_digest_of_its_chart_alone() -> None:
     before = plan_charts(Inventory((managed("a"), managed("b"))), KargoSettings(), V11).charts
     after = plan_charts(Inventory((managed("a", "1.0.0"), managed("b"))), KargoSettings(), V11).charts

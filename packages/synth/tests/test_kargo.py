@@ -109,11 +109,24 @@ ODD = [
 @settings(max_examples=5, deadline=None)
 @given(st.lists(st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=20), min_size=40, max_size=60))
 def test_every_text_reads_back_as_the_same_text(texts: list[str]) -> None:
-    documents: tuple[dict[str, Any], ...] = tuple(resource(b=[text]) for text in (*ODD, *texts))
+    # PyYAML alone takes a bare = for a tag, and then cannot read it; Go's readers take it for text.
+    documents: tuple[dict[str, Any], ...] = tuple(resource(b=[text]) for text in (*ODD, *texts) if text != "=")
 
     (text,) = render(Chart("a", documents))
 
     assert list(yaml.safe_load_all(text)) == list(documents)
+
+
+def test_charts_handed_over_one_after_the_other_come_back_in_their_order() -> None:
+    charts = [Chart(str(number), (resource(n=number, text="a" * 500),)) for number in range(300)]
+
+    with Cdk8s() as cdk8s:
+        for chart in charts:
+            cdk8s.add([chart])
+        texts = cdk8s.finish()
+
+    assert texts == render(*charts)
+    assert [yaml.safe_load(text)["spec"]["n"] for text in texts] == list(range(300))
 
 
 def test_nothing_is_left_of_node_that_was_not_needed() -> None:
@@ -136,7 +149,7 @@ def test_an_error_of_ours_ends_node_and_its_words_are_not_heard(
     def fail() -> None:
         with begun:
             if is_asked:
-                begun.begin([Chart("a", tuple(resource(n=number) for number in range(5000)))])
+                begun.add([Chart("a", tuple(resource(n=number) for number in range(5000)))])
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -175,6 +175,17 @@ def test_budgets_are_asked_for_where_there_is_work_alone(folder: Path) -> None:
     assert again.report["registries"] == first.report["registries"]
 
 
+def test_nobody_is_asked_for_budgets_where_settings_give_them_all(folder: Path) -> None:
+    (folder / "config.yaml").write_text("registries: {docker.io: {requestsPerDay: 9}, ghcr.io: {requestsPerDay: 9}}\n")
+
+    def budgets(root: Path, settings: Settings) -> BudgetOf:
+        raise AssertionError("plugins would be loaded")
+
+    run = synth(folder, {}, folder, budgets=budgets)
+
+    assert [of["budgetFrom"] for of in run.report["registries"]] == ["config.yaml", "config.yaml"]
+
+
 def test_base_and_external_images_are_looked_at_every_24_hours_or_less_often(folder: Path) -> None:
     (folder / "config.yaml").write_text("kargo: {baseInterval: 5m}\n")
 

@@ -42,9 +42,9 @@ class Plain:
         self.rendered: list[str] = []
         self._texts: list[str] = []
 
-    def begin(self, charts: Sequence[Chart]) -> None:
+    def add(self, charts: Sequence[Chart]) -> None:
         self.rendered += [chart.name for chart in charts]
-        self._texts = [
+        self._texts += [
             "---\n".join(yaml.safe_dump(document, sort_keys=False) for document in chart.documents) for chart in charts
         ]
 
@@ -55,7 +55,7 @@ class Plain:
 class Refuse(Plain):
     """A renderer that is not to be asked."""
 
-    def begin(self, charts: Sequence[Chart]) -> None:
+    def add(self, charts: Sequence[Chart]) -> None:
         raise AssertionError(f"asked to render {[chart.name for chart in charts]}")
 
 
@@ -133,6 +133,23 @@ def test_only_the_changed_image_is_rendered_and_the_bytes_are_those_of_a_full_ru
     assert renderer.rendered == ["web"]
     run(folder)
     assert result.output.read_bytes() == partial
+
+
+def test_rendering_begins_before_state_is_read_and_each_chart_is_rendered_once(folder: Path) -> None:
+    class Publish(Plain):
+        """A renderer that has a version recorded as soon as it is given a chart."""
+
+        def add(self, charts: Sequence[Chart]) -> None:
+            if not self.rendered:
+                see(folder, "1.2.3")
+            super().add(charts)
+
+    renderer = Publish()
+    result = synthesize(folder, Settings(), renderer)
+
+    assert warehouses(folder)["web"]["imageSelectionStrategy"] == "SemVer"
+    assert renderer.rendered == ["infrastructure", "web", "postgres", "redis", "node-22"]
+    assert result.rendered == 5
 
 
 def test_a_second_run_renders_nothing_and_leaves_the_file_untouched(folder: Path) -> None:

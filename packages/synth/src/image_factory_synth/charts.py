@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from image_factory.errors import Conflict
@@ -42,20 +42,36 @@ class Plan:
     planned: Planned
 
 
-def plan_charts(inventory: Inventory, settings: KargoSettings, version: KargoVersion) -> Plan:
+def plan_charts(
+    inventory: Inventory,
+    settings: KargoSettings,
+    version: KargoVersion,
+    ready: Callable[[Chart], None] = lambda _: None,
+) -> Plan:
     """Return what is to be written for an inventory: infrastructure first, then a chart for each image.
+
+    Args:
+        ready: is given each chart as soon as it is made, in their order, so that work on it can begin.
 
     Raises:
         Conflict: two resources have one name; the message names it.
         RefusedByKargo: the namespace is no name that Kargo takes.
     """
-    planned = plan_warehouses(inventory, settings, version)
-    charts = (
-        Chart("infrastructure", tuple(resource.document(version) for resource in infrastructure(settings))),
-        *(Chart(name, (document,)) for name, document in planned.warehouses),
-    )
+    charts = [infrastructure_chart(settings, version)]
+    ready(charts[0])
+
+    def take(name: str, document: Document) -> None:
+        charts.append(Chart(name, (document,)))
+        ready(charts[-1])
+
+    planned = plan_warehouses(inventory, settings, version, take)
     _check_unique(charts)
-    return Plan(charts, planned)
+    return Plan(tuple(charts), planned)
+
+
+def infrastructure_chart(settings: KargoSettings, version: KargoVersion) -> Chart:
+    """Return the chart that stands before all images; raises what `plan_charts` raises."""
+    return Chart("infrastructure", tuple(resource.document(version) for resource in infrastructure(settings)))
 
 
 def resource_key(document: Document) -> str:

@@ -3,7 +3,8 @@
 All charts cross into Node together, become constructs there (render.js) and come back as text: through
 jsii, a construct and a patch for each resource would cross four times a resource
 (docs/decisions/0004-one-crossing.md). Node may be started before it is known what it will be asked, so
-that it is ready by then; little is imported here, so that it can be started before all else.
+that it is ready by then, and works on charts while further ones are planned; little is imported here,
+so that it can be started before all else.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class Cdk8s:
         return f"{library_name()} {hashlib.sha256(SCRIPT.read_bytes()).hexdigest()}"
 
     def prepare(self) -> None:
-        """Start Node where that can be done; where it cannot, `begin` says why, if it comes to that."""
+        """Start Node where that can be done; where it cannot, `add` says why, if it comes to that."""
         with contextlib.suppress(NoNode, RenderingFailed):
             self.start()
 
@@ -92,8 +93,8 @@ class Cdk8s:
         except OSError as error:
             raise RenderingFailed(f"cannot start {node}: {error.strerror}", hint="check JSII_NODE and PATH") from error
 
-    def begin(self, charts: Sequence[Chart]) -> None:
-        """Hand the charts over; Node works on them until `finish` asks for the texts.
+    def add(self, charts: Sequence[Chart]) -> None:
+        """Hand charts over; Node works on them until `finish` asks for the texts.
 
         Raises:
             NoNode, RenderingFailed: as `start`.
@@ -102,21 +103,22 @@ class Cdk8s:
         process = self._process
         if process is None or process.stdin is None:
             raise AssertionError("Node was started with a pipe")
-        self._charts = len(charts)
-        # It reads all before it writes any. Where it has ended already, `finish` tells what it said.
-        with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
-            pipe.write("".join(f"{chart.line}\n" for chart in charts).encode("ascii"))
-        process.stdin = None
+        self._charts += len(charts)
+        # It reads while it works, and writes nothing before it has read all. Where it has ended already,
+        # `finish` tells what it said.
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write("".join(f"{chart.line}\n" for chart in charts).encode("ascii"))
+            process.stdin.flush()
 
     def finish(self) -> list[str]:
-        """Return the YAML text of each chart that `begin` was given, its resources in their order.
+        """Return the YAML text of each chart that was added, its resources in their order.
 
         Raises:
             RenderingFailed: Node did not answer with a text for each chart.
         """
         process = self._process
         if process is None:
-            raise AssertionError("nothing was begun")
+            raise AssertionError("nothing was added")
         answer, complaint = process.communicate()
         self._process = None
         try:
@@ -131,8 +133,8 @@ class Cdk8s:
         return texts
 
     def render(self, charts: Sequence[Chart]) -> list[str]:
-        """Return the YAML text of each chart: `begin` and `finish` in one."""
-        self.begin(charts)
+        """Return the YAML text of each chart: `add` and `finish` in one."""
+        self.add(charts)
         return self.finish()
 
 

@@ -1,9 +1,8 @@
 "use strict";
-// Charts from standard input, one a line, each a JSON list of resources; to standard output a JSON list of
-// their YAML texts. The argument is cdk8s' folder.
+// Charts from standard input, one a line, each a JSON list of resources; to standard output, once all have
+// come, a JSON list of their YAML texts. The argument is cdk8s' folder.
 // Keys keep their order: CDK8S_DISABLE_SORT is set by who calls, and metadata, which cdk8s sorts all the
 // same, is put back by a patch.
-const fs = require("node:fs");
 const { ApiObject, App, Chart, JsonPatch, Yaml } = require(process.argv[2]);
 
 function render(resources) {
@@ -16,5 +15,31 @@ function render(resources) {
   return Yaml.stringify(...chart.toJson());
 }
 
-const lines = fs.readFileSync(0, "utf8").split("\n").filter((line) => line !== "");
-process.stdout.write(JSON.stringify(lines.map((line) => render(JSON.parse(line)))));
+const lines = [];
+const texts = [];
+let begun = ""; // a line whose end has not come yet
+let isAll = false;
+let isWorking = false;
+
+// One chart between two looks at the input, so that who writes charts as they are planned never waits for long.
+function work() {
+  isWorking = texts.length < lines.length;
+  if (isWorking) {
+    texts.push(render(JSON.parse(lines[texts.length])));
+    setImmediate(work);
+  } else if (isAll) {
+    process.stdout.write(JSON.stringify(texts));
+  }
+}
+
+process.stdin.setEncoding("latin1");
+process.stdin.on("data", (part) => {
+  const parts = (begun + part).split("\n");
+  begun = parts.pop();
+  for (const line of parts) lines.push(line);
+  if (!isWorking) work();
+});
+process.stdin.on("end", () => {
+  isAll = true;
+  if (!isWorking) work();
+});

@@ -6,6 +6,7 @@ What is heavy (settings, state, cdk8s) is imported only where there is work to d
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -123,9 +124,15 @@ def _synth(
     settings = load_settings(root, environ, {"kargo.version": kargo_version}, cwd=cwd)
     state = root / settings.state_dir
     before = look([root / SETTINGS_FILE, root / settings.images_file], [state / IMAGES, state / BASE_IMAGES])
-    budget_of = None if budgets is None else budgets(root, settings)
+    budget_of = None if budgets is None else _asked_later(budgets, root, settings)
     synthesis = synthesize(root, settings, cdk8s, dry_run=dry_run, budget_of=budget_of, ahead=ahead)
     found = report(synthesis, written=not dry_run)
     if not dry_run or synthesis.old == synthesis.new:
         remember(question, [before], found, synthesis.output)
     return Run(found, synthesis)
+
+
+def _asked_later(budgets: Callable[[Path, Settings], BudgetOf], root: Path, settings: Settings) -> BudgetOf:
+    """Return what asks `budgets` at the first question, which comes while Node works, and not before it can."""
+    asked = functools.cache(lambda: budgets(root, settings))
+    return lambda repository: asked()(repository)

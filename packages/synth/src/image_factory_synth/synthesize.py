@@ -16,7 +16,7 @@ from image_factory.shell.store import Store
 from image_factory.state.images_yaml import ImagesFile, read_images
 from image_factory.state.layout import OUTPUT_FILE
 from image_factory.usecases.outcome import Failed, Skipped
-from image_factory_synth.charts import Chart, plan_charts
+from image_factory_synth.charts import Chart, infrastructure_chart, plan_charts
 from image_factory_synth.data import merge
 from image_factory_synth.rendered import load_rendered, replace_file, save_rendered
 from image_factory_synth.schedule import Budget, Traffic, traffic
@@ -30,6 +30,8 @@ HEADER = "# Written by image-factory synth from images.yaml and state/. The next
 BudgetOf = Callable[[Repository], Budget | None]
 """Who knows what a repository's registry takes from us in a day; None where nobody does."""
 _BREAK = "---\n"
+_TOGETHER = 25
+"""Charts that are handed over at once."""
 
 
 class Renderer(Protocol):
@@ -40,12 +42,12 @@ class Renderer(Protocol):
         """What the texts depend on beside the charts: renderers of one name write alike."""
         ...
 
-    def begin(self, charts: Sequence[Chart]) -> None:
-        """Start to work on these charts."""
+    def add(self, charts: Sequence[Chart]) -> None:
+        """Start to work on these charts, too."""
         ...
 
     def finish(self) -> list[str]:
-        """Return the text of each of them."""
+        """Return the text of each chart that was added, in their order."""
         ...
 
 
@@ -113,14 +115,16 @@ def synthesize(
     """
     version = KargoVersion.parse(kargo_version or settings.kargo.version)
     enrolled = _read_images(root / settings.images_file)
+    rendering = _Rendering(root, renderer)
+    # Known before any state is read; who renders has its first and slowest chart behind it by then.
+    rendering.begin(infrastructure_chart(settings.kargo, version))
     store = Store(root, settings, ahead=ahead)
     images, bases = store.images(), store.bases()
     inventory = merge(
         (entry.enrollment for entry in enrolled.enrollments), images.records.values(), bases.records.values()
     )
-    plan = plan_charts(inventory, settings.kargo, version)
-    planned = plan.planned
-    rendering = _Rendering(root, renderer, plan.charts)
+    planned = plan_charts(inventory, settings.kargo, version, rendering.add).planned
+    rendering.flush()
     budgets = _budgets(planned.repositories, settings, budget_of)
     new = rendering.finish(keep=not dry_run)
     output = root / settings.dist_dir / OUTPUT_FILE
@@ -184,17 +188,37 @@ def _budgets(
 class _Rendering:
     """The texts of charts: those of an earlier run, and those that are made while something else is done."""
 
-    def __init__(self, root: Path, renderer: Renderer, charts: Sequence[Chart]) -> None:
+    def __init__(self, root: Path, renderer: Renderer) -> None:
         self._root = root
         self._renderer = renderer
         self._kept = load_rendered(root, renderer.name)
-        self._digests = [chart.digest for chart in charts]
-        missing = {
-            digest: chart for chart, digest in zip(charts, self._digests, strict=True) if digest not in self._kept
-        }
-        self._missing = tuple(missing)
-        if missing:
-            renderer.begin(tuple(missing.values()))
+        self._digests: list[str] = []
+        self._missing: dict[str, Chart] = {}
+        self._waiting: list[Chart] = []
+
+    def add(self, chart: Chart) -> None:
+        """Take the next chart of the output, and begin to render it where it is not kept."""
+        self._digests.append(self._take(chart))
+        if len(self._waiting) == _TOGETHER:
+            self.flush()
+
+    def begin(self, chart: Chart) -> None:
+        """Begin to render a chart that is going to be added."""
+        self._take(chart)
+        self.flush()
+
+    def flush(self) -> None:
+        """Hand over what was taken and has not been handed over yet."""
+        if self._waiting:
+            self._renderer.add(self._waiting)
+            self._waiting = []
+
+    def _take(self, chart: Chart) -> str:
+        digest = chart.digest
+        if digest not in self._kept and digest not in self._missing:
+            self._missing[digest] = chart
+            self._waiting.append(chart)
+        return digest
 
     @property
     def count(self) -> int:
@@ -204,6 +228,7 @@ class _Rendering:
     def finish(self, *, keep: bool) -> str:
         """Return the whole output, and with `keep` remember its parts for the next run."""
         kept = self._kept
+        self.flush()
         if self._missing:
             kept.update(zip(self._missing, self._renderer.finish(), strict=True))
         if keep and (self._missing or len(kept) > len(set(self._digests))):

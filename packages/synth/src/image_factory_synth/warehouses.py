@@ -7,7 +7,7 @@ one subscription, since Kargo fails a whole Warehouse where one of its repositor
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -76,8 +76,17 @@ class _Watch:
     check: Check
 
 
-def plan_warehouses(inventory: Inventory, settings: KargoSettings, version: KargoVersion) -> Planned:
-    """Return a Warehouse for every managed image, and for every other that has repoURL and allowTags."""
+def plan_warehouses(
+    inventory: Inventory,
+    settings: KargoSettings,
+    version: KargoVersion,
+    ready: Callable[[str, Document], None] = lambda *_: None,
+) -> Planned:
+    """Return a Warehouse for every managed image, and for every other that has repoURL and allowTags.
+
+    Args:
+        ready: is given each Warehouse as soon as it is made, with its image's name.
+    """
     notes: list[Note] = []
     outcomes: list[Failed | Skipped] = []
     watches: list[_Watch] = []
@@ -103,11 +112,14 @@ def plan_warehouses(inventory: Inventory, settings: KargoSettings, version: Karg
     for watch in watches:
         name = watch.check.name
         try:
-            written.append((name, _warehouse(watch, intervals[name], settings).document(version)))
+            document = _warehouse(watch, intervals[name], settings).document(version)
+            written.append((name, document))
             done.append(watch.check)
             repositories.setdefault(watch.check.registry, watch.repository)
         except UserError as error:
             outcomes.append(Failed(name, _named(name, error)))
+        else:
+            ready(name, document)
     return Planned(tuple(written), tuple(done), intervals, repositories, tuple(outcomes), pinned, tuple(notes))
 
 
