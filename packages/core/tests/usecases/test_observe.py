@@ -281,3 +281,37 @@ def test_a_base_whose_file_is_broken_is_named_with_its_file(analyzed: World) -> 
 
     with pytest.raises(InvalidState, match=r"node-22\.yaml"):
         record_observed(analyzed.bench(), "node-22", f"sha256:{'b' * 64}")
+
+
+def test_what_was_asked_for_not_long_ago_is_left_out_of_a_run(analyzed: World) -> None:
+    bench = analyzed.bench()
+    first = observe(bench, due_only=True)
+    bench.store.apply(first.changes)
+    asked = len(heads(analyzed))
+    first.keep()
+
+    again = observe(analyzed.bench(), due_only=True)
+
+    assert again.outcomes == ()
+    assert again.next_at is not None
+    assert len(heads(analyzed)) == asked
+
+
+def test_a_reference_that_is_named_is_asked_for_whenever(analyzed: World) -> None:
+    bench = analyzed.bench()
+    first = observe(bench, due_only=True)
+    bench.store.apply(first.changes)
+    first.keep()
+    asked = len(heads(analyzed))
+
+    observe(analyzed.bench(), ["node-22"], due_only=True)
+
+    assert len(heads(analyzed)) == asked + 1
+
+
+def test_what_a_run_could_not_write_is_asked_for_again(analyzed: World) -> None:
+    observe(analyzed.bench(), due_only=True)
+
+    again = observe(analyzed.bench(), due_only=True)
+
+    assert [outcome.item for outcome in again.outcomes] == ["node-22"]

@@ -26,6 +26,7 @@ from image_factory_cli.render import (
 @click.command(epilog="Example: image-factory observe --base node-22-bookworm-slim")
 @click.option("--base", "names", multiple=True, metavar="NAME", help="Ask for this base or external image alone.")
 @click.option("--digest", metavar="DIGEST", help="Record this digest for the one --base; asks nothing.")
+@click.option("--due", is_flag=True, help="Leave out what was asked for not long ago, within what registries allow.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=8, show_default=True, help="Questions to ask at once.")
 @click.option("--dry-run", is_flag=True, help="Ask, print what would change as a diff, and write nothing.")
 @click.option("--commit/--no-commit", default=True, show_default=True, help="Commit what is written, in one commit.")
@@ -37,6 +38,7 @@ from image_factory_cli.render import (
 def command(
     names: tuple[str, ...],
     digest: str | None,
+    due: bool,
     jobs: int,
     dry_run: bool,
     commit: bool,
@@ -60,7 +62,10 @@ def command(
     bench.images()  # an absent images.yaml is an error here too
 
     def learn() -> tuple[Observation, Committed | None]:
-        seen = record_observed(bench, names[0], digest) if digest is not None else observe(bench, names, jobs=jobs)
+        if digest is not None:
+            seen = record_observed(bench, names[0], digest)
+        else:
+            seen = observe(bench, names, jobs=jobs, due_only=due)
         if dry_run:
             return seen, None
         return seen, write_and_commit(
@@ -95,6 +100,8 @@ def command(
         report_problems(seen.problems, op="observe", is_quiet=is_quiet)
 
     seen, committed = until_settled(learn)
+    if not dry_run:
+        seen.keep()
     if dry_run and not as_json and not is_quiet:
         show_diff(seen.changes)
     show(seen, committed)

@@ -8,15 +8,16 @@ dependent may be rebuilt. A reference that cannot be asked leaves the others don
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from threading import Lock
 
 from image_factory.decide.absorption import absorbed_digest, built_in
 from image_factory.decide.eligibility import decide_eligibility
-from image_factory.decide.notices import decide_base_event
+from image_factory.decide.notices import decide_base_event, decide_external_event
 from image_factory.decide.versions import looks_pinned
 from image_factory.errors import (
     ImageFactoryError,
@@ -25,6 +26,7 @@ from image_factory.errors import (
     PluginError,
     ProtocolError,
     RemoteNotFound,
+    Unavailable,
 )
 from image_factory.model.enrollment import DelayMode, Enrollment, Kind, SelectionStrategy
 from image_factory.model.event import Event
@@ -33,9 +35,11 @@ from image_factory.model.selection import Candidate
 from image_factory.oci.reference import Digest, Repository, Tag
 from image_factory.plugins import PluginTable
 from image_factory.ports import ImageMetadata, Registry
+from image_factory.shell.asked import remember_asked
 from image_factory.shell.store import FileChange
 from image_factory.state.merge import record_digest, record_problem
 from image_factory.usecases.outcome import Done, Failed, Outcome, Skipped
+from image_factory.usecases.watch import plan_watch, watch_key
 from image_factory.usecases.workbench import Workbench
 
 log = logging.getLogger("image_factory.observe")
@@ -52,7 +56,11 @@ class Observation:
     changes: tuple[FileChange, ...]
     problems: tuple[ImageFactoryError, ...] = ()
     events: tuple[Event, ...] = ()
-    """What people may want to be told: bases that moved, tags that have vanished since the last run."""
+    """What people may want to be told: images that moved, tags that have vanished since the last run."""
+    next_at: datetime | None = None
+    """When something that was left out now is to be asked for; None where nothing was."""
+    keep: Callable[[], None] = lambda: None
+    """To be called when the changes are written: notes when was asked, so that it is not asked too often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +75,11 @@ class Sighting:
 Answer = Sighting | ImageFactoryError
 
 
-def observe(bench: Workbench, names: Iterable[str] = (), *, jobs: int = 8) -> Observation:
+def observe(bench: Workbench, names: Iterable[str] = (), *, jobs: int = 8, due_only: bool = False) -> Observation:
     """Return what changes by asking for the named base and external images, or for all of them.
+
+    Args:
+        due_only: whether to leave out those that were asked for not long ago (`decide.due`).
 
     Raises:
         NotFound: a name is no base image and no external image.
@@ -83,6 +94,11 @@ def observe(bench: Workbench, names: Iterable[str] = (), *, jobs: int = 8) -> Ob
                 f"no base image and no external image is called {name!r}", hint="image-factory status lists them"
             )
     chosen = wanted or [*watched_bases, *watched_images]
+    next_at = None
+    if due_only and not wanted:
+        watch = plan_watch(bench, watched_bases, watched_images)
+        chosen = [name for name in chosen if name in watch.due]
+        next_at = watch.next_at
 
     registries = _Registries(bench)
     questions: dict[str, Callable[[], Answer]] = {}
@@ -98,21 +114,30 @@ def observe(bench: Workbench, names: Iterable[str] = (), *, jobs: int = 8) -> Ob
     new_images: list[ImageState] = []
     events: list[Event] = []
     now = bench.clock.now()
+    dependents = _Dependents(images.records)
     for name in sorted(chosen):
         answer = answers.get(name)
         if answer is None:
             outcomes.append(Skipped(name, "it is pinned by its digest: nothing about it can move"))
         elif name in watched_bases:
-            base, outcome = _recorded_base(watched_bases[name], answer, images.records, now)
+            base, outcome = _recorded_base(watched_bases[name], answer, dependents, now)
             new_bases.append(base)
             outcomes.append(outcome)
-            events += _events(watched_bases[name], base, images.records, now)
+            events += _events(watched_bases[name], base, dependents, now)
         else:
             image, outcome = _recorded_image(watched_images[name], answer, now)
             new_images.append(image)
             outcomes.append(outcome)
+            event = decide_external_event(watched_images[name], image, at=now)
+            events += [] if event is None else [event]
     changes = bench.store.plan(new_images, new_bases)
-    return Observation(tuple(outcomes), changes, (*images.problems, *bases.problems), tuple(events))
+    # What did not answer at all is asked again by the next run.
+    told = [name for name in questions if not isinstance(answers[name], Unavailable)]
+    asked = [watch_key(watched_bases.get(name) or watched_images[name]) for name in told]
+    problems = (*images.problems, *bases.problems)
+    return Observation(
+        tuple(outcomes), changes, problems, tuple(events), next_at, lambda: remember_asked(bench.root, asked, now)
+    )
 
 
 def record_observed(bench: Workbench, name: str, digest: str) -> Observation:
@@ -131,9 +156,10 @@ def record_observed(bench: Workbench, name: str, digest: str) -> Observation:
         raise NotFound(f"no base image is called {name!r}", hint="image-factory status lists them")
     sighting = Sighting(base.configuration.tag or "", digest)
     now = bench.clock.now()
-    changed, outcome = _recorded_base(base, sighting, images.records, now, source="handover")
+    dependents = _Dependents(images.records)
+    changed, outcome = _recorded_base(base, sighting, dependents, now, source="handover")
     changes = bench.store.plan((), [changed])
-    events = _events(base, changed, images.records, now)
+    events = _events(base, changed, dependents, now)
     return Observation((outcome,), changes, (*images.problems, *bases.problems), tuple(events))
 
 
@@ -161,6 +187,24 @@ def _guarded(name: str, ask: Callable[[], Answer]) -> Answer:
             f"a registry plugin failed for {name}: {type(error).__name__}: {error}",
             hint="report it to the plugin's author; image-factory plugins says whose it is",
         )
+
+
+class _Dependents:
+    """The images that are built on each base; gathered only where a base has news, since it reads all images."""
+
+    def __init__(self, images: Mapping[str, ImageState]) -> None:
+        self._images = images
+
+    def __getitem__(self, base: str) -> Sequence[ImageState]:
+        return self._by_base.get(base, ())
+
+    @cached_property
+    def _by_base(self) -> Mapping[str, Sequence[ImageState]]:
+        found: dict[str, list[ImageState]] = {}
+        for image in self._images.values():
+            for name in built_in(image):
+                found.setdefault(name, []).append(image)
+        return found
 
 
 class _Registries:
@@ -283,7 +327,7 @@ MAX_DATED = 20
 
 
 def _recorded_base(
-    base: BaseState, answer: Answer, images: Mapping[str, ImageState], now: datetime, *, source: str = "registry"
+    base: BaseState, answer: Answer, dependents_of: _Dependents, now: datetime, *, source: str = "registry"
 ) -> tuple[BaseState, Outcome]:
     if isinstance(answer, ImageFactoryError):
         fields = {"image": base.name, "op": "observe", "input": base.configuration.full_image, "hint": answer.hint}
@@ -291,7 +335,9 @@ def _recorded_base(
         vanished = isinstance(answer, RemoteNotFound) and base.runtime.current_digest is not None
         problem = f"tag vanished: {answer}" if vanished else base.runtime.problem
         return record_problem(base, problem, at=now), Failed(base.name, answer)
-    dependents = [image for image in images.values() if base.name in built_in(image)]
+    if answer.digest == base.runtime.current_digest and base.runtime.problem is None:
+        return base, Skipped(base.name, "its digest is the same")
+    dependents = dependents_of[base.name]
     holding = {absorbed_digest(image, base) for image in dependents}
     pending = {
         update.new_digest
@@ -329,10 +375,10 @@ def _alarm(name: str, tag: str) -> tuple[str, ...]:
     return (f"alarm: {tag} is a version, which is expected to stand still",)
 
 
-def _events(old: BaseState, new: BaseState, images: Mapping[str, ImageState], now: datetime) -> list[Event]:
-    event = decide_base_event(
-        old, new, [image.name for image in images.values() if old.name in built_in(image)], at=now
-    )
+def _events(old: BaseState, new: BaseState, dependents_of: _Dependents, now: datetime) -> list[Event]:
+    if old is new:
+        return []
+    event = decide_base_event(old, new, [image.name for image in dependents_of[old.name]], at=now)
     return [] if event is None else [event]
 
 
@@ -367,8 +413,10 @@ def _recorded_image(image: ImageState, answer: Answer, now: datetime) -> tuple[I
     if isinstance(answer, ImageFactoryError):
         fields = {"image": image.name, "op": "observe", "input": _watched(image), "hint": answer.hint}
         log.error(str(answer), extra={**fields, "reported": True})
-        return image, Failed(image.name, answer)
-    changed = record_digest(image, answer.digest, at=now, metadata=answer.metadata)
+        vanished = isinstance(answer, RemoteNotFound) and image.runtime.current_digest is not None
+        problem = f"tag vanished: {answer}" if vanished else image.runtime.problem
+        return record_problem(image, problem, at=now), Failed(image.name, answer)
+    changed = record_digest(record_problem(image, None, at=now), answer.digest, at=now, metadata=answer.metadata)
     if changed.runtime.current_version != answer.tag:
         runtime = changed.runtime.model_copy(update={"current_version": answer.tag})
         changed = changed.model_copy(update={"runtime": runtime})
