@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_factory.decide.notices import decide_analysis_event, decide_base_event, decide_batch
+from image_factory.decide.notices import decide_analysis_event, decide_base_event, decide_batch, decide_external_event
 from image_factory.model.enrollment import Enrollment
 from image_factory.model.event import Event, EventKind
 from image_factory.model.image_state import (
@@ -120,3 +120,41 @@ def test_a_batch_holds_every_event_once_and_failures_come_before_successes(given
 
 def test_every_kind_has_its_place_in_a_batch() -> None:
     assert len(decide_batch(Event(kind, AT, "web", "it happened") for kind in EventKind)) == len(EventKind)
+
+
+def external(digest: str | None, version: str | None = "7", problem: str | None = None) -> ImageState:
+    enrollment = Enrollment.model_validate({"name": "redis", "repository": "library/redis", "tag": "7"})
+    return ImageState(
+        configuration=ImageConfiguration(name="redis", enrollment=enrollment),
+        runtime=ImageRuntime(current_digest=digest, current_version=version, problem=problem),
+    )
+
+
+def test_a_move_of_an_external_image_is_told_with_versions_and_digests() -> None:
+    event = decide_external_event(external(OLD, "16.3"), external(NEW, "16.4"), at=AT)
+
+    assert event is not None
+    assert (event.kind, event.image, event.at) == (EventKind.EXTERNAL_MOVED, "redis", AT)
+    assert dict(event.facts) == {
+        "Image": "docker.io/library/redis", "Version": "16.4", "Version before": "16.3", "Before": OLD, "Now": NEW
+    }  # fmt: skip
+
+
+def test_an_external_image_whose_tag_has_vanished_is_told_with_its_last_digest() -> None:
+    event = decide_external_event(external(OLD), external(OLD, problem="tag vanished: x"), at=AT)
+
+    assert event is not None
+    assert (event.kind, event.facts["Last digest"]) == (EventKind.TAG_VANISHED, OLD)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        pytest.param(external(OLD), external(OLD), id="nothing moved"),
+        pytest.param(external(None, None), external(NEW), id="seen for the first time"),
+        pytest.param(external(OLD, problem="x"), external(OLD, problem="y"), id="still vanished"),
+        pytest.param(external(OLD, problem="x"), external(OLD), id="back as it was"),
+    ],
+)
+def test_what_is_no_news_of_an_external_image_is_not_told(old: ImageState, new: ImageState) -> None:
+    assert decide_external_event(old, new, at=AT) is None

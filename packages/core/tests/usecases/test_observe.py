@@ -180,6 +180,24 @@ def test_an_external_image_is_said_to_move_to_its_new_version(world: World) -> N
     assert said == ["first seen at 16.3.0", "moved to 16.4.0"]
 
 
+def test_an_external_image_tells_what_it_moved_to_and_that_its_tag_vanished_each_once(world: World) -> None:
+    world.enroll({"name": "redis", "repository": "redis", "tag": "7"})
+    bench = world.bench()
+    bench.store.apply(analyze(bench).changes)
+    told = []
+    for seed in ("a", "b", "b", None, None, "b", "c"):
+        if seed is None:
+            world.registry.delete("library/redis", "7")
+        else:
+            world.registry.push_image("library/redis", "7", seed=seed)
+        told.append([str(event.kind) for event in run(world).events])
+
+    assert told == [[], ["external-moved"], [], ["tag-vanished"], [], [], ["external-moved"]]
+    state = yaml.safe_load(world.state("images/redis.yaml"))
+    assert "problem" not in state
+    assert len(state["updateHistory"]) == 3
+
+
 def test_no_tag_that_qualifies_is_one_image_s_failure_with_its_reason(world: World) -> None:
     world.registry.push_image("library/postgres", "latest")
     world.enroll({"name": "postgres", "repository": "postgres", "constraint": "^99"})

@@ -25,6 +25,7 @@ MAX_FALLBACK = 2_000
 
 _EMOJI = {
     EventKind.BASE_MOVED: ":arrows_counterclockwise:",
+    EventKind.EXTERNAL_MOVED: ":new:",
     EventKind.TAG_VANISHED: ":ghost:",
     EventKind.ANALYSIS_FAILED: ":warning:",
     EventKind.REBUILD_REQUESTED: ":hammer:",

@@ -82,8 +82,9 @@ def _show(status: object) -> None:
     rows += [(name, "-", "not analyzed", "-", "-", "-", "-") for name in status.unanalyzed]
     show_table(("IMAGE", "KIND", "DISCOVERY", "VERSION", "REBUILD", "ELIGIBLE AT", "BUILT ON"), rows)
     for name, one in status.images.items():
-        if one.state.runtime.discovery_error:
-            click.echo(f"{click.style('✗', fg='red')} {name}: {one.state.runtime.discovery_error}")
+        trouble = one.state.runtime.discovery_error or one.state.runtime.problem
+        if trouble:
+            click.echo(f"{click.style('✗', fg='red')} {name}: {trouble}")
     if status.bases:
         click.echo()
     bases = [

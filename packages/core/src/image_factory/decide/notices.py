@@ -22,6 +22,7 @@ _URGENCY = (
     EventKind.ANALYSIS_FAILED,
     EventKind.TAG_VANISHED,
     EventKind.BASE_MOVED,
+    EventKind.EXTERNAL_MOVED,
     EventKind.REBUILD_REQUESTED,
     EventKind.REBUILD_SUCCEEDED,
     EventKind.CONSUMER_UPDATED,
@@ -60,6 +61,28 @@ def decide_base_event(old: BaseState, new: BaseState, dependents: Iterable[str],
     ]
     facts = {"Reference": reference, "Before": before, "Now": now, "Built on it": _named(waiting)}
     return Event(EventKind.BASE_MOVED, at, name, f"{name} points at another image now.", _known(facts))
+
+
+def decide_external_event(old: ImageState, new: ImageState, *, at: datetime) -> Event | None:
+    """Return what happened to an external image: it moved, or its tag has vanished; None where neither is news."""
+    name, reference = new.name, str(new.configuration.enrollment.image)
+    before, now = old.runtime, new.runtime
+    if now.problem is not None and before.problem is None:
+        facts = {"Image": reference, "Last version": now.current_version or "", "Last digest": now.current_digest or ""}
+        summary = f"{name}: its registry does not know its tag any more; what pulls it will fail."
+        return Event(EventKind.TAG_VANISHED, at, name, summary, _known(facts))
+    if before.current_digest is None or now.current_digest in (None, before.current_digest):
+        return None
+    facts = {
+        "Image": reference,
+        "Version": now.current_version or "",
+        "Version before": before.current_version or "",
+        "Before": before.current_digest,
+        "Now": now.current_digest or "",
+    }
+    if facts["Version before"] == facts["Version"]:
+        del facts["Version before"]
+    return Event(EventKind.EXTERNAL_MOVED, at, name, f"{name} has a new version.", _known(facts))
 
 
 def decide_analysis_event(old: ImageState | None, new: ImageState, *, at: datetime, hint: str = "") -> Event | None:

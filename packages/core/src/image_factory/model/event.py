@@ -13,6 +13,7 @@ class EventKind(StrEnum):
     """What an event is about; each kind has its template in a notifier."""
 
     BASE_MOVED = "base-moved"
+    EXTERNAL_MOVED = "external-moved"
     TAG_VANISHED = "tag-vanished"
     ANALYSIS_FAILED = "analysis-failed"
     REBUILD_REQUESTED = "rebuild-requested"
@@ -30,6 +31,7 @@ class EventKind(StrEnum):
 
 _TITLES = {
     EventKind.BASE_MOVED: "Base image moved",
+    EventKind.EXTERNAL_MOVED: "External image moved",
     EventKind.TAG_VANISHED: "Tag vanished",
     EventKind.ANALYSIS_FAILED: "Analysis failed",
     EventKind.REBUILD_REQUESTED: "Rebuild requested",

@@ -288,6 +288,8 @@ class ImageRuntime(Record):
     previous_digest: DigestText | None = None
     last_built: Time | None = None
     last_updated: Time | None = None
+    problem: str | None = None
+    """Why an external image cannot be watched just now, such as a tag that vanished."""
     pending_rebuild: Values | None = None
     consumers: tuple[Consumer, ...] = ()
     """What each entry of `updates` was last made to name."""

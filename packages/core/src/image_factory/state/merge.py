@@ -173,19 +173,22 @@ def record_digest(
         "last_updated": seen,
         "metadata": None if metadata is None else dict(metadata),
     }
+    update["problem"] = None
     if isinstance(state, BaseState):
-        update |= {"last_checked": seen, "problem": None}
+        update["last_checked"] = seen
     # Validated anew, since metadata comes from outside and may hold times.
     changed = type(runtime).model_validate({**dict(runtime), **(runtime.model_extra or {}), **update})
     history = state.history.model_copy(update={"update_history": (*kept, *updates[-MIN_UPDATE_HISTORY:])})
     return state.model_copy(update={"runtime": changed, "history": history})
 
 
-def record_problem(state: BaseState, problem: str | None, *, at: datetime) -> BaseState:
+def record_problem(state: State, problem: str | None, *, at: datetime) -> State:
     """Return `state` with why it cannot be watched just now, or None; the same record where that is so already."""
     if state.runtime.problem == problem:
         return state
-    update = {"problem": problem, "last_checked": _whole(at)}
+    update: dict[str, Any] = {"problem": problem}
+    if isinstance(state, BaseState):
+        update["last_checked"] = _whole(at)
     return state.model_copy(update={"runtime": state.runtime.model_copy(update=update)})
 
 

@@ -43,7 +43,16 @@ IMAGE_SECTIONS = (
     ),
     Section(
         ("Current version: what was last built or seen. Written by analyze and observe.",),
-        ("currentVersion", "currentDigest", "previousDigest", "lastBuilt", "lastUpdated", "metadata", "updateHistory"),
+        (
+            "currentVersion",
+            "currentDigest",
+            "previousDigest",
+            "lastBuilt",
+            "lastUpdated",
+            "problem",
+            "metadata",
+            "updateHistory",
+        ),
     ),
     Section(
         ("Rebuilds: the one that is due, and those that were done. Written by run.",),

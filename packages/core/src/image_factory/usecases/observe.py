@@ -420,11 +420,11 @@ def _recorded_image(image: ImageState, answer: Answer, now: datetime) -> tuple[I
     if changed.runtime.current_version != answer.tag:
         runtime = changed.runtime.model_copy(update={"current_version": answer.tag})
         changed = changed.model_copy(update={"runtime": runtime})
-    if changed == image:
-        return image, Skipped(image.name, "its digest is the same")
+    known, now_at = image.runtime, changed.runtime
+    if (known.current_digest, known.current_version) == (now_at.current_digest, now_at.current_version):
+        return changed, Skipped(image.name, "its digest is the same")
     log.info("external image changed", extra={"image": image.name, "op": "observe", "new": answer.digest})
     verb = "first seen at" if image.runtime.current_digest is None else "moved to"
-    known, now_at = image.runtime, changed.runtime
     is_same_tag = known.current_version == answer.tag and known.current_digest is not None
     alarm = _alarm(image.name, answer.tag) if is_same_tag and now_at.current_digest != known.current_digest else ()
     return changed, Done(image.name, (f"{verb} {answer.tag}, {short_digest(answer.digest)}", *alarm))
