@@ -12,6 +12,7 @@ from image_factory.errors import ImageFactoryError
 from image_factory.model.settings import Settings
 from image_factory.oci.reference import Repository
 from image_factory.shell.images_file import load_images_text
+from image_factory.shell.regular_file import read_regular
 from image_factory.shell.store import Store
 from image_factory.state.images_yaml import ImagesFile, read_images
 from image_factory.state.layout import OUTPUT_FILE
@@ -162,7 +163,7 @@ def _read_images(path: Path) -> ImagesFile:
 
 def _read(path: Path) -> str | None:
     try:
-        return path.read_bytes().decode("utf-8")
+        return read_regular(path).decode("utf-8")
     except FileNotFoundError:
         return None
     except UnicodeDecodeError:

@@ -125,7 +125,7 @@ Values = Annotated[dict[str, Any], _PlainValues]
 
 
 class _ByHand:
-    """How pydantic reads a text that a person may have edited: checked there (the context `BY_HAND`), and taken from our own."""
+    """How pydantic reads a text: checked where a person may have edited it (the context `BY_HAND`)."""
 
     def __init__(self, check: Callable[[str], str]) -> None:
         self._check = check

@@ -25,6 +25,7 @@ from image_factory.oci.authentication import IDENTITY_USER
 from image_factory.oci.reference import DOCKER_HUB, Repository
 from image_factory.ports import Credentials
 from image_factory.shell.process import run_tool
+from image_factory.shell.regular_file import open_regular
 
 HUB_KEY = "https://index.docker.io/v1/"
 """Under which name Docker keeps Docker Hub's credentials (docker/cli `IndexServer`)."""
@@ -66,7 +67,7 @@ class DockerCredentials:
             yield "DOCKER_AUTH_CONFIG", inline
         for path in self._files():
             try:
-                with path.open("rb") as file:
+                with open_regular(path) as file:
                     content = file.read(MAX_FILE + 1)
                 if len(content) > MAX_FILE:
                     raise InvalidSettings(f"{path} has more than {MAX_FILE} bytes", hint="is it Docker's config.json?")

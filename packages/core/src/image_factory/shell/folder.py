@@ -25,7 +25,8 @@ def find_folder(flag: Path | None, environ: Mapping[str, str], cwd: Path) -> Pat
 
 def is_folder(path: Path) -> bool:
     """Whether `path` is an image-factory folder."""
-    return any((path / mark).is_file() for mark in MARKS)
+    # A pipe is told as what it is, when it is opened; a folder is none of ours.
+    return any(file.exists() and not file.is_dir() for file in (path / mark for mark in MARKS))
 
 
 def own_folder(root: Path) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from image_factory.errors import Conflict, InvalidEnrollment, Location
 from image_factory.model.settings import Settings
+from image_factory.shell.regular_file import read_regular
 from image_factory.shell.settings import images_missing
 from image_factory.shell.state_lock import StateLock
 
@@ -26,7 +27,7 @@ def load_images_text(path: Path, root: Path) -> str:
         InvalidEnrollment: it cannot be read, or is not UTF-8.
     """
     try:
-        return path.read_bytes().decode("utf-8")
+        return read_regular(path).decode("utf-8")
     except FileNotFoundError as error:
         raise images_missing(path, root) from error
     except UnicodeDecodeError as error:
@@ -37,7 +38,9 @@ def load_images_text(path: Path, root: Path) -> str:
             location=Location(str(path), line),
         ) from error
     except OSError as error:
-        raise InvalidEnrollment(f"cannot be read: {error.strerror}", location=Location(str(path))) from error
+        raise InvalidEnrollment(
+            f"cannot be read: {error.strerror}", hint="put a readable file in its place", location=Location(str(path))
+        ) from error
 
 
 def save_images_text(path: Path, root: Path, *, old: str, new: str) -> None:

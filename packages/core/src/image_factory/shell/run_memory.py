@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from image_factory.shell.folder import find_folder, own_folder
+from image_factory.shell.regular_file import open_regular
 
 SETTLED = 2_000_000_000
 """Nanoseconds after a file's last change from which on a further change shows in its times, on any file system."""
@@ -192,7 +193,7 @@ def _of(status: os.stat_result) -> list[int]:
 
 
 def _digest(path: str) -> str:
-    with open(path, "rb") as file:  # noqa: PTH123 - as above
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

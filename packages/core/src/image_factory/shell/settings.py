@@ -19,6 +19,7 @@ from pydantic.alias_generators import to_camel, to_snake
 from image_factory.errors import ImageFactoryError, InvalidSettings, Location, NotFound, UserError
 from image_factory.model.settings import Settings
 from image_factory.shell.folder import find_folder, is_folder
+from image_factory.shell.regular_file import read_regular
 from image_factory.state.field_problems import Subject, check_record, fields_of, find_unknown_keys
 from image_factory.state.layout import IMAGES_FILE, SETTINGS_FILE
 from image_factory.state.settings_yaml import SettingsFile, read_settings
@@ -69,6 +70,8 @@ def find_root(flag: Path | None, environ: Mapping[str, str], cwd: Path) -> Path:
 
 def images_missing(path: Path, root: Path) -> NotFound:
     """Return the error for an images.yaml that is not there, with the command that makes one."""
+    if path.is_dir():
+        return NotFound(f"{path} is a folder, not a file", hint="move it away, and write a file of that name")
     return NotFound(f"there is no {path}", hint=f"image-factory init {root} makes one")
 
 
@@ -154,14 +157,15 @@ def _set(values: dict[str, Any], path: tuple[str, ...], value: object, origin: s
 
 def _read_file(path: Path) -> SettingsFile:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular(path).decode("utf-8")
     except FileNotFoundError:
         return SettingsFile()
     except UnicodeDecodeError:
         problem = InvalidSettings("not UTF-8", hint="save the file as UTF-8", location=Location(str(path)))
         return SettingsFile(problems=(problem,))
     except OSError as error:
-        problem = InvalidSettings(f"cannot be read: {error.strerror}", location=Location(str(path)))
+        hint = "put a readable file in its place"
+        problem = InvalidSettings(f"cannot be read: {error.strerror}", hint=hint, location=Location(str(path)))
         return SettingsFile(problems=(problem,))
     return read_settings(text, str(path))
 

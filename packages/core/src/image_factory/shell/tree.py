@@ -12,9 +12,11 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from io import FileIO, RawIOBase
+from io import RawIOBase
 from pathlib import Path
 from typing import BinaryIO
+
+from image_factory.shell.regular_file import open_regular
 
 SKIPPED_FOLDERS = frozenset({".git", ".hg", ".svn", ".bzr", ".jj", "CVS"})
 """Folders of version control: what lies there is no working file. Everything else is looked at."""
@@ -137,9 +139,9 @@ def read_file(path: str) -> bytes:
     """Return a file's bytes, one more than `MAX_FILE` at most: a longer answer says that it was too large.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: it cannot be read, or is no regular file, such as a pipe.
     """
-    with FileIO(path) as file:
+    with open_regular(path) as file:
         return read_bounded(file)
 
 

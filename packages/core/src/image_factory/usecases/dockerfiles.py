@@ -24,6 +24,7 @@ from image_factory.oci.platform import Platform
 from image_factory.ports import Source as SourcePort
 from image_factory.ports import SourceRepository
 from image_factory.shell.git import Checkout
+from image_factory.shell.regular_file import read_regular
 from image_factory.shell.run_memory import Snapshot, joined, look
 from image_factory.usecases.analysis_memory import Origin, origin_of
 from image_factory.usecases.workbench import Workbench
@@ -193,8 +194,12 @@ def _in_work_tree(root: Path, path: str) -> bytes:
         size = file.stat().st_size
         if size > MAX_DOCKERFILE:
             raise UnsafeValue(f"{path!r} has {size} bytes", hint=f"a Dockerfile has at most {MAX_DOCKERFILE}")
-        return file.read_bytes()
+        return read_regular(file)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
         raise RemoteNotFound(
             f"no file {path!r} in {root.name}", hint="correct source.dockerfile, or add the file"
+        ) from error
+    except OSError as error:
+        raise UnsafeValue(
+            f"{path!r} cannot be read: {error.strerror}", hint="put a readable file in its place"
         ) from error
