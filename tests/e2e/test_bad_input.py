@@ -73,7 +73,7 @@ def test_a_pipe_in_place_of_a_state_file_fails_its_image_alone(folder: Path) -> 
     done = image_factory("status", cwd=folder)
 
     assert done.returncode == 3
-    assert "good.yaml is not a regular file" in done.stdout
+    assert "good.yaml is not a regular file" in done.stderr
     assert "\nmore" in done.stdout
 
 
