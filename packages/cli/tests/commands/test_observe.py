@@ -46,6 +46,39 @@ def test_a_dry_run_asks_and_writes_nothing(web: Folder) -> None:
     assert "currentDigest" not in (web.root / "state/base-images/node-22.yaml").read_text()
 
 
+EXTERNAL = "- {name: redis, registry: docker.io, repository: library/redis, tag: '7'}\n"
+SEVERAL = "- {name: nats, registry: docker.io, repository: library/nats, allowTags: '^2\\..*'}\n"
+
+
+def test_a_digest_of_an_external_image_that_kargo_saw_is_recorded(web: Folder) -> None:
+    images = web.root / "images.yaml"
+    images.write_text(images.read_text() + EXTERNAL)
+    early = web.run("observe", "--base", "redis", "--digest", DIGEST)
+    web.run("analyze")
+
+    ran = web.run("observe", "--base", "redis", "--digest", DIGEST, "--json")
+    again = web.run("observe", "--base", "redis", "--digest", DIGEST, "--json")
+
+    assert (early.code, "'redis' is enrolled, but not analyzed yet" in early.err) == (2, True)
+    assert (ran.code, ran.json["files"]) == (0, ["state/images/redis.yaml"])
+    runtime = web.run("status", "redis", "--json").json["runtime"]
+    assert (runtime["currentDigest"], runtime["currentVersion"]) == (DIGEST, "7")
+    assert (again.code, again.json["files"]) == (0, [])
+
+
+def test_a_digest_that_belongs_to_no_known_tag_is_told_with_what_to_do(web: Folder) -> None:
+    images = web.root / "images.yaml"
+    images.write_text(images.read_text() + SEVERAL)
+    web.run("analyze")
+
+    several = web.run("observe", "--base", "nats", "--digest", DIGEST)
+    managed = web.run("observe", "--base", "web", "--digest", DIGEST)
+
+    assert (several.code, managed.code) == (2, 2)
+    assert "hint: image-factory observe --base nats asks the registry which one it is" in several.err
+    assert "hint: image-factory analyze --image web --digest" in managed.err
+
+
 def test_a_digest_seen_by_kargo_is_recorded(web: Folder) -> None:
     ran = web.run("observe", "--base", "node-22", "--digest", DIGEST, "--json")
 

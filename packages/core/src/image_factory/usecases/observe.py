@@ -20,6 +20,7 @@ from image_factory.decide.eligibility import decide_eligibility
 from image_factory.decide.notices import decide_base_event, decide_external_event
 from image_factory.decide.versions import looks_pinned
 from image_factory.errors import (
+    Conflict,
     ImageFactoryError,
     InvalidReference,
     NotFound,
@@ -143,17 +144,23 @@ def observe(bench: Workbench, names: Iterable[str] = (), *, jobs: int = 8, due_o
 def record_observed(bench: Workbench, name: str, digest: str) -> Observation:
     """Return what changes by a digest that was seen elsewhere, such as by Kargo; asks no registry.
 
+    Of an external image it is the digest of the tag that is watched; where several are, of the last one seen.
+
     Raises:
-        NotFound: `name` is no base image.
+        NotFound: `name` is no base image and no external image.
+        Conflict: an external image is watched by several tags, and none was seen yet.
         InvalidReference: `digest` is none.
     """
     Digest.parse(digest)
     images, bases = bench.store.images(), bench.store.bases()
+    image = images.records.get(name)
+    if name not in bases.records and image is not None and image.kind is Kind.EXTERNAL:
+        return _record_image(bench, image, digest, (*images.problems, *bases.problems))
     base = bases.records.get(name)
     if base is None:
         if name in bases.broken:
             raise bases.broken[name]
-        raise NotFound(f"no base image is called {name!r}", hint="image-factory status lists them")
+        raise images.broken.get(name) or _not_watched(bench, name, is_managed=image is not None)
     sighting = Sighting(base.configuration.tag or "", digest)
     now = bench.clock.now()
     dependents = _Dependents(images.records)
@@ -161,6 +168,32 @@ def record_observed(bench: Workbench, name: str, digest: str) -> Observation:
     changes = bench.store.plan((), [changed])
     events = _events(base, changed, dependents, now)
     return Observation((outcome,), changes, (*images.problems, *bases.problems), tuple(events))
+
+
+def _record_image(
+    bench: Workbench, image: ImageState, digest: str, problems: tuple[ImageFactoryError, ...]
+) -> Observation:
+    tag = image.configuration.enrollment.only_tag or image.runtime.current_version
+    if tag is None:
+        raise Conflict(
+            f"{image.name!r} is watched by several tags, and none of them was seen yet",
+            hint=f"image-factory observe --base {image.name} asks the registry which one it is",
+        )
+    now = bench.clock.now()
+    changed, outcome = _recorded_image(image, Sighting(tag, digest), now, source="handover")
+    event = decide_external_event(image, changed, at=now)
+    return Observation((outcome,), bench.store.plan([changed], ()), problems, () if event is None else (event,))
+
+
+def _not_watched(bench: Workbench, name: str, *, is_managed: bool) -> ImageFactoryError:
+    if is_managed:
+        return Conflict(
+            f"{name!r} is a managed image, which no tag elsewhere moves",
+            hint=f"image-factory analyze --image {name} --digest … records what was built",
+        )
+    if any(entry.enrollment.name == name for entry in bench.images().enrollments):
+        return NotFound(f"{name!r} is enrolled, but not analyzed yet", hint=f"image-factory analyze --image {name}")
+    return NotFound(f"no base image and no external image is called {name!r}", hint="image-factory status lists them")
 
 
 def _ask_all(bench: Workbench, questions: Mapping[str, Callable[[], Answer]], jobs: int) -> dict[str, Answer]:
@@ -409,14 +442,18 @@ def _watched(image: ImageState) -> str:
     return f"{enrollment.image}:{enrollment.only_tag}" if enrollment.only_tag else str(enrollment.image)
 
 
-def _recorded_image(image: ImageState, answer: Answer, now: datetime) -> tuple[ImageState, Outcome]:
+def _recorded_image(
+    image: ImageState, answer: Answer, now: datetime, *, source: str = "registry"
+) -> tuple[ImageState, Outcome]:
     if isinstance(answer, ImageFactoryError):
         fields = {"image": image.name, "op": "observe", "input": _watched(image), "hint": answer.hint}
         log.error(str(answer), extra={**fields, "reported": True})
         vanished = isinstance(answer, RemoteNotFound) and image.runtime.current_digest is not None
         problem = f"tag vanished: {answer}" if vanished else image.runtime.problem
         return record_problem(image, problem, at=now), Failed(image.name, answer)
-    changed = record_digest(record_problem(image, None, at=now), answer.digest, at=now, metadata=answer.metadata)
+    changed = record_digest(
+        record_problem(image, None, at=now), answer.digest, at=now, metadata=answer.metadata, source=source
+    )
     if changed.runtime.current_version != answer.tag:
         runtime = changed.runtime.model_copy(update={"current_version": answer.tag})
         changed = changed.model_copy(update={"runtime": runtime})
