@@ -109,3 +109,72 @@ def test_a_pipe_in_place_of_a_dockerfile_fails_its_image_alone(folder: Path) -> 
     assert done.returncode == 3
     assert "'Dockerfile' cannot be read: not a regular file" in done.stdout
     assert "+name: good" in done.stdout
+
+
+# --- images.yaml that cannot be used ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        pytest.param("- name: [web\n", "images.yaml:2: not YAML at column 1", id="not YAML"),
+        pytest.param("images: []\n", "images.yaml:1: a mapping stands where a list of images is meant", id="no list"),
+        pytest.param("\udcff\n", "images.yaml:1: not UTF-8: the byte 0xff", id="not UTF-8"),
+        pytest.param(None, "image-factory/images.yaml", id="missing"),
+        pytest.param("FOLDER", "images.yaml is a folder, not a file", id="a folder"),
+    ],
+)
+def test_every_command_ends_with_2_where_nothing_of_images_yaml_can_be_read(
+    folder: Path, text: str | None, told: str
+) -> None:
+    images = folder / "image-factory" / "images.yaml"
+    if text == "FOLDER":
+        images.mkdir()
+    elif text is not None:
+        images.write_text(text, errors="surrogateescape")
+
+    for words in COMMANDS:
+        done = image_factory(*words, cwd=folder)
+
+        assert done.returncode == 2, words
+        assert told in done.stderr, words
+        assert done.stderr.count("error:") == 1, words
+        assert "\nhint: " in done.stderr, words
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        pytest.param("- {name: bad, registry: ghcr.io}\n", id="a bad entry"),
+        pytest.param("- name: bad\n  registry: ghcr.io\n  registry: ghcr.io\n  repository: a/b\n", id="a key twice"),
+        pytest.param(GOOD.replace("good", "bad").replace("redis", "nats") * 2, id="a name twice"),
+    ],
+)
+def test_a_bad_entry_stops_no_other_and_is_told_by_every_command(folder: Path, bad: str) -> None:
+    (folder / "image-factory" / "images.yaml").write_text(GOOD + bad)
+    codes = {
+        "validate": 2,
+        "status": 3,
+        "graph": 3,
+        "synth --dry-run": 3,
+        "analyze --dry-run": 3,
+        "analyze": 3,
+        "status good": 0,
+        "explain good": 0,
+        "status bad": 2,
+        "explain bad": 2,
+        "rebuild bad": 2,
+        "observe --dry-run --digest " + DIGEST + " --base good": 3,
+        "synth": 3,
+    }
+
+    for words, code in codes.items():
+        done = image_factory(*words.split(), cwd=folder)
+
+        assert (done.returncode, words) == (code, words), done.stderr
+        if words not in ("status good", "explain good", "rebuild bad"):
+            assert "bad: " in done.stderr, words
+            assert "images.yaml:" in done.stderr, words
+    state = [file.stem for file in (folder / "image-factory" / "state" / "images").iterdir()]
+    assert state == ["good"]
+    assert "\n  name: good\n" in (folder / "image-factory" / "dist" / "image-factory.k8s.yaml").read_text()

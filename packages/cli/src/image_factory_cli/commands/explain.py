@@ -23,6 +23,7 @@ def command(image: str, as_json: bool, directory: Path | None, log_format: LogFo
     from image_factory.usecases.explain import explain
 
     bench = open_workbench(directory, log_format, log_level)
+    bench.enrolled()  # an images.yaml that cannot be read is an error here too
     status = statuses.read_status(bench)
     lines = explain(status, image, bench.clock.now())
     if as_json:

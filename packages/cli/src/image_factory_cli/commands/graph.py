@@ -27,12 +27,13 @@ def command(shape: str, as_json: bool, directory: Path | None, log_format: LogFo
     from image_factory.usecases import graph as graphs
 
     bench = open_workbench(directory, log_format, log_level)
-    bench.images()  # an absent images.yaml is an error here too
+    enrolled = bench.enrolled()  # an images.yaml that cannot be read is an error here too
     graph, problems = graphs.read_graph(bench)
     if as_json or shape == "json":
         write_json(graphs.to_json(graph))
     else:
         text = graphs.FORMATS[shape](graph)
         click.echo(text or "no images yet: image-factory analyze finds them")
+    problems = (*enrolled.problems, *problems)
     show_problems(problems)
     return 3 if problems else 0

@@ -25,7 +25,9 @@ from image_factory_cli.render import (
 
 @click.command(epilog="Example: image-factory observe --base node-22-bookworm-slim")
 @click.option("--base", "names", multiple=True, metavar="NAME", help="Ask for this base or external image alone.")
-@click.option("--digest", metavar="DIGEST", help="Record this digest for the one --base; asks nothing.")
+@click.option(
+    "--digest", metavar="DIGEST", help="Record this digest for the one --base, a base or external image; asks nothing."
+)
 @click.option("--due", is_flag=True, help="Leave out what was asked for not long ago, within what registries allow.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=8, show_default=True, help="Questions to ask at once.")
 @click.option("--dry-run", is_flag=True, help="Ask, print what would change as a diff, and write nothing.")
@@ -57,9 +59,9 @@ def command(
     from image_factory_cli.folder import open_workbench
 
     if digest is not None and len(names) != 1:
-        raise UserError("--digest without one --base", hint="name the base image that points at it")
+        raise UserError("--digest without one --base", hint="name the base or external image that has it")
     bench: Any = open_workbench(directory, log_format, log_level)
-    bench.images()  # an absent images.yaml is an error here too
+    enrolled = bench.enrolled()  # an images.yaml that cannot be read is an error here too
 
     def learn() -> tuple[Observation, Committed | None]:
         if digest is not None:
@@ -88,7 +90,7 @@ def command(
                     "outcomes": [outcome_to_json(outcome) for outcome in seen.outcomes],
                     "files": [str(change.path) for change in seen.changes],
                     "commit": committed.commit if committed else None,
-                    "problems": [error_to_json(problem) for problem in seen.problems],
+                    "problems": [error_to_json(problem) for problem in (*enrolled.problems, *seen.problems)],
                 }
             )
         elif not is_quiet:
@@ -97,7 +99,7 @@ def command(
                 click.echo(f"committed {committed.commit[:12]}{' and pushed' if committed.pushed else ''}")
             elif seen.changes and committed:
                 click.echo(f"no commit: {committed.reason}")
-        report_problems(seen.problems, op="observe", is_quiet=is_quiet)
+        report_problems((*enrolled.problems, *seen.problems), op="observe", is_quiet=is_quiet)
 
     seen, committed = until_settled(learn)
     if not dry_run:
@@ -107,4 +109,4 @@ def command(
     show(seen, committed)
     if notify and not dry_run:
         tell(bench, seen.events)
-    return exit_code(seen.outcomes) or (3 if seen.problems else 0)
+    return exit_code(seen.outcomes) or (3 if enrolled.problems or seen.problems else 0)

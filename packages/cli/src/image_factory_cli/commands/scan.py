@@ -39,7 +39,7 @@ def command(
     from image_factory.usecases.scan import scan
 
     bench = open_workbench(directory, log_format, log_level)
-    enrolled = [entry.enrollment for entry in bench.images().enrollments]
+    enrolled = [entry.enrollment for entry in bench.enrolled().enrollments]
     managed = {each.name: each.image for each in enrolled if each.kind is Kind.MANAGED}
     for name in names:
         if name not in managed:

@@ -102,7 +102,7 @@ def _repository(bench: Workbench | None, image: str) -> Repository:
 
     names: list[str] = []
     if bench is not None and bench.images_file.is_file():
-        for entry in bench.images().enrollments:
+        for entry in bench.enrolled().enrollments:
             if entry.enrollment.name == image:
                 return entry.enrollment.image
             names.append(entry.enrollment.name)

@@ -79,7 +79,7 @@ def gather_facts(bench: Workbench) -> tuple[Facts, tuple[ImageFactoryError, ...]
     Raises:
         NotFound: there is no images.yaml.
     """
-    file = bench.images()
+    file = bench.enrolled()
     images, bases = bench.store.images(), bench.store.bases()
     requests, holds = bench.store.requests(), bench.store.holds()
     facts = Facts(

@@ -10,7 +10,7 @@ from typing import Any
 
 from image_factory.decide.absorption import absorbed_digest, built_in
 from image_factory.decide.eligibility import Eligibility, Reason, decide_eligibility
-from image_factory.errors import ImageFactoryError, NotFound
+from image_factory.errors import ImageFactoryError, InvalidEnrollment, NotFound
 from image_factory.model.enrollment import Kind
 from image_factory.model.image_state import BaseState, DiscoveryStatus, ImageState
 from image_factory.usecases.workbench import Workbench
@@ -117,6 +117,7 @@ def find_image(status: Status, name: str) -> ImageStatus | BaseState:
     Raises:
         NotFound: there is none; the hint says where it was looked for.
         InvalidState: its state file cannot be read.
+        InvalidEnrollment: its entry, or all of images.yaml, cannot be read.
     """
     found = status.images.get(name) or status.bases.get(name)
     if found is None:
@@ -125,14 +126,18 @@ def find_image(status: Status, name: str) -> ImageStatus | BaseState:
             raise problem
         if name in status.unanalyzed:
             raise NotFound(f"{name!r} is enrolled, but not analyzed yet", hint=f"image-factory analyze --image {name}")
+        if not status.is_enrolled_known:
+            raise status.problems[0]
         known = ", ".join([*status.images, *status.bases][:8]) or "none"
         raise NotFound(f"no image is called {name!r}", hint=f"known are {known}")
     return found
 
 
 def problem_of(status: Status, name: str) -> ImageFactoryError | None:
-    """Return why the state file of that name could not be read, or None where it could."""
+    """Return why the state file or the entry of that name could not be read, or None where there is no such thing."""
     for problem in status.problems:
+        if isinstance(problem, InvalidEnrollment) and problem.message.startswith(f"{name}: "):
+            return problem
         if problem.location is not None and PurePath(problem.location.file).stem == name:
             return problem
     return None

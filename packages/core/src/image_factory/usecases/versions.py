@@ -128,7 +128,7 @@ def find_repository(bench: Workbench, image: str) -> Repository:
         NotFound: it is neither.
         InvalidReference: it has the look of a reference and is none.
     """
-    for entry in bench.images().enrollments:
+    for entry in bench.enrolled().enrollments:
         if entry.enrollment.name == image:
             return entry.enrollment.image
     base = bench.store.bases().records.get(image)

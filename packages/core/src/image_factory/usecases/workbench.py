@@ -44,3 +44,15 @@ class Workbench:
         """
         path = self.images_file
         return read_images(load_images_text(path, self.root), str(path))
+
+    def enrolled(self) -> ImagesFile:
+        """Return what images.yaml says, good entries and problems, where any of it can be read.
+
+        Raises:
+            NotFound: there is no such file.
+            InvalidEnrollment: it cannot be read, is not YAML, or no list of images.
+        """
+        images = self.images()
+        if images.problems and not images.names:
+            raise images.problems[0]
+        return images

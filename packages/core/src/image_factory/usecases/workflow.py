@@ -72,7 +72,7 @@ def managed_enrollment(bench: Workbench, image: str) -> Enrollment:
         NotFound: images.yaml does not enroll `image`.
         Conflict: it is external, so that nothing builds it.
     """
-    images = bench.images()
+    images = bench.enrolled()
     found = next((one.enrollment for one in images.enrollments if one.enrollment.name == image), None)
     if found is None and images.problems:
         hint = "an entry with an error is left out: image-factory validate shows what is wrong"
