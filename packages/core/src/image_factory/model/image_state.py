@@ -231,6 +231,10 @@ class ConsumerStatus(StrEnum):
     """A change request is open."""
     CURRENT = "current"
     """The branch was read, and holds what is wanted."""
+    REVERTED = "reverted"
+    """The change was made and taken back by somebody; it is not made again until there is another version."""
+    DECLINED = "declined"
+    """The change request was closed without being merged; none is opened again until there is another version."""
     FAILED = "failed"
 
 
@@ -338,6 +342,8 @@ class BaseConfiguration(Record):
     digest: DigestText | None = None
     pinned: bool = False
     """Named by digest alone, so that there is nothing to watch."""
+    managed_by: str | None = None
+    """The managed image that publishes it, so that there is nothing to watch upstream; what is built on it is built on that."""
     repo_url: str | None = Field(default=None, alias="repoURL")
     allow_tags: str | None = None
     image_selection_strategy: SelectionStrategy | None = None
@@ -364,7 +370,11 @@ class BaseHistory(Record):
     """What only grows (the oldest absorbed updates past the tenth are dropped)."""
 
     first_discovered: Time | None = None
+    enrolled_at: Time | None = None
+    """When the managed image was enrolled that it was before; None where it never was one."""
     update_history: tuple[DigestUpdate, ...] = ()
+    rebuild_history: tuple[Build, ...] = ()
+    """Of the managed image that it was before."""
 
 
 class BaseState(Record):

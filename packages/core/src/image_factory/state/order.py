@@ -78,7 +78,7 @@ BASE_SECTIONS = (
     ),
     Section(
         ("Reference: the parts of the image's name. Written by analyze.",),
-        ("registry", "repository", "tag", "digest", "pinned"),
+        ("registry", "repository", "tag", "digest", "pinned", "managedBy"),
     ),
     Section(
         ("Watching: where and how new versions are found. Written by analyze.",),
@@ -103,6 +103,10 @@ BASE_SECTIONS = (
     Section(
         ("History: each move of the tag that was seen. Written by observe.",),
         ("updateHistory",),
+    ),
+    Section(
+        ("Managed history: from when the image was built here. Written by analyze.",),
+        ("enrolledAt", "rebuildHistory"),
     ),
     Section(
         ("Evidence: vulnerabilities. Written by scan.",),

@@ -259,7 +259,13 @@ base_runtimes = st.builds(
     problem=st.none() | odd_texts,
     cves=_findings,
 )
-base_histories = st.builds(BaseHistory, first_discovered=st.none() | instants, update_history=_updates)
+base_histories = st.builds(
+    BaseHistory,
+    first_discovered=st.none() | instants,
+    enrolled_at=st.none() | instants,
+    update_history=_updates,
+    rebuild_history=_builds,
+)
 
 
 @st.composite
