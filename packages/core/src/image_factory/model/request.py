@@ -124,6 +124,8 @@ class RebuildRequest(Record):
     version_bump: str = "patch"
     not_before: Time | None = None
     emergency: EmergencyOrder | None = None
+    waits_for: tuple[str, ...] = ()
+    """Of an emergency: the images that it is built on whose rebuilds must end before it is dispatched."""
     approved_by: str | None = None
     approved_at: Time | None = None
     dispatch: Dispatch | None = None
