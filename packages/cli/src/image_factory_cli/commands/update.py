@@ -1,18 +1,27 @@
-"""`image-factory update apply`: carry a new version of an image into a consumer's files, here on disk."""
+"""`image-factory update`: carry new versions of images to their consumers; `update apply`: into files here on disk."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from image_factory_cli.folder import folder_options, workbench
 from image_factory_cli.logs import LogFormat, configure_logs
-from image_factory_cli.render import show_diff
+from image_factory_cli.notices import notify_option, tell
+from image_factory_cli.render import (
+    error_to_json,
+    outcome_to_json,
+    report_problems,
+    show_diff,
+    show_outcomes,
+    write_json,
+)
 
 if TYPE_CHECKING:
+    from image_factory.model.event import Event
     from image_factory.oci.reference import Repository
     from image_factory.usecases.workbench import Workbench
 
@@ -21,9 +30,116 @@ _EXAMPLE = (
 )
 
 
-@click.group(epilog=_EXAMPLE)
+class UpdateGroup(click.Group):
+    """Takes images' names where a subcommand could stand: `update web` is `update consumers web`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or args[0] not in (*self.commands, *ctx.help_option_names):
+            args = ["consumers", *args]
+        return super().parse_args(ctx, args)
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        return ["[NAME]... [OPTIONS]", "| apply [OPTIONS]"]
+
+
+@click.group(
+    cls=UpdateGroup,
+    epilog="Example: image-factory update backstage --dry-run",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 def command() -> None:
-    """Carry a new version of an image into the files that name it."""
+    """Carry the new versions of managed images into the files that name them: their `updates`.
+
+    `image-factory update consumers --help` shows the options; `apply` changes a file here on disk.
+    """
+
+
+@command.command("consumers", epilog="Example: image-factory update consumers backstage --dry-run")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--dry-run", is_flag=True, help="Show the changes of consumers' files, and push, open and write nothing.")
+@click.option("--commit/--no-commit", default=True, show_default=True, help="Commit what is recorded, in one commit.")
+@click.option("--push", is_flag=True, help="Push that commit, with rebase and retry.")
+@notify_option
+@click.option("--json", "as_json", is_flag=True, help="Write the outcomes as JSON.")
+@click.option("-v", "--verbose", is_flag=True, help="List images with nothing to do too.")
+@folder_options
+def consumers(
+    names: tuple[str, ...],
+    dry_run: bool,
+    commit: bool,
+    push: bool,
+    notify: bool,
+    as_json: bool,
+    verbose: bool,
+    directory: Path | None,
+    log_format: LogFormat,
+    log_level: str | None,
+) -> int:
+    """Carry the version of each image, or of those named, to the repositories that its `updates` list.
+
+    One commit is pushed, or one change request opened, for each branch that versions go to. What is known to
+    name its version already is not asked for again.
+    """
+    from image_factory.shell.store import FileChange
+    from image_factory.usecases.commit import Committed, changed_names, until_settled, write_and_commit
+    from image_factory.usecases.outcome import exit_code
+    from image_factory.usecases.update import Updated, update_consumers
+    from image_factory_cli.commands.analyze import sentences
+    from image_factory_cli.folder import open_workbench
+
+    bench: Any = open_workbench(directory, log_format, log_level)
+    is_quiet = log_format == "json"  # with a program's log, nothing but its lines is said
+
+    def show(updated: Updated, committed: Committed | None) -> None:
+        if as_json:
+            write_json(
+                {
+                    "outcomes": [outcome_to_json(outcome) for outcome in updated.outcomes],
+                    "edits": [{"target": edit.target, "path": edit.path} for edit in updated.edits],
+                    "files": [str(change.path) for change in updated.changes],
+                    "commit": committed.commit if committed else None,
+                    "problems": [error_to_json(problem) for problem in updated.problems],
+                }
+            )
+        elif not is_quiet:
+            show_outcomes(updated.outcomes, verbose=verbose)
+            if committed and committed.commit:
+                click.echo(f"committed {committed.commit[:12]}{' and pushed' if committed.pushed else ''}")
+            elif updated.changes and committed:
+                click.echo(f"no commit: {committed.reason}")
+        report_problems(updated.problems, op="update", is_quiet=is_quiet)
+
+    if dry_run:
+        updated = update_consumers(bench, names, dry_run=True)
+        if not as_json and not is_quiet:
+            for edit in updated.edits:
+                click.echo(f"{edit.target}:")
+                show_diff([FileChange(PurePosixPath(edit.path), edit.old, edit.new)])
+        show(updated, None)
+        return exit_code(updated.outcomes) or (3 if updated.problems else 0)
+
+    told: list[Event] = []
+
+    def carry() -> tuple[Updated, Committed]:
+        updated = update_consumers(bench, names)
+        # What was pushed is pushed, even where the record of it is made by a second attempt.
+        told.extend(updated.events)
+        return updated, write_and_commit(
+            bench,
+            updated.changes,
+            subject=f"Update consumers of {changed_names(updated.outcomes)}",
+            body=sentences(updated.outcomes),
+            commit=commit,
+            push=push,
+            environ=os.environ,
+            unpushed=lambda kept: show(updated, kept),
+        )
+
+    updated, committed = until_settled(carry)
+    show(updated, committed)
+    if notify:
+        tell(bench, told)
+    return exit_code(updated.outcomes) or (3 if updated.problems else 0)
 
 
 @command.command("apply", epilog=_EXAMPLE)

@@ -105,15 +105,8 @@ class Checkout:
             UnsafeValue: a path outside the checkout, or an identity or trailer that is no plain line.
             Unavailable: other programs kept moving the branch meanwhile.
         """
-        if not _IDENTITY.match(name) or not _IDENTITY.match(email):
-            raise UnsafeValue(f"not an identity: {name!r} {email!r}", hint="write a plain name and an address")
-        text = _with_trailers(message, trailers or {})
-        identity = {
-            "GIT_AUTHOR_NAME": name,
-            "GIT_AUTHOR_EMAIL": email,
-            "GIT_COMMITTER_NAME": name,
-            "GIT_COMMITTER_EMAIL": email,
-        }
+        identity = identity_variables(name, email)
+        text = checked_message(message, trailers)
         doing = f"cannot commit in {str(self.root)!r}"
         for _ in range(10):
             parent = self._head()
@@ -280,7 +273,28 @@ def _split(finished: Finished) -> list[str]:
     return [item for item in finished.stdout.decode("utf-8", "surrogateescape").split("\0") if item]
 
 
-def _with_trailers(message: str, trailers: Mapping[str, str]) -> str:
+def identity_variables(name: str, email: str) -> dict[str, str]:
+    """Return what tells git who commits.
+
+    Raises:
+        UnsafeValue: the name or the address is no plain line.
+    """
+    if not _IDENTITY.match(name) or not _IDENTITY.match(email):
+        raise UnsafeValue(f"not an identity: {name!r} {email!r}", hint="write a plain name and an address")
+    return {
+        f"GIT_{who}_{what}": text
+        for who in ("AUTHOR", "COMMITTER")
+        for what, text in (("NAME", name), ("EMAIL", email))
+    }
+
+
+def checked_message(message: str, trailers: Mapping[str, str] | None = None) -> str:
+    """Return a commit's message with its trailers.
+
+    Raises:
+        UnsafeValue: there is no message, or a trailer is no plain line.
+    """
+    trailers = trailers or {}
     if "\0" in message or not message.strip():
         raise UnsafeValue("the commit message is empty or holds a NUL byte", hint="write a sentence")
     for key, value in trailers.items():

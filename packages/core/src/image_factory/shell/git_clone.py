@@ -23,7 +23,7 @@ def clone(url: str, target: Path, *, branch: str | None = None, credentials: Cre
         UnsafeValue: `url` holds credentials, or is of a transport that git is not to use.
         Unavailable, AuthenticationRequired, RemoteNotFound, ProtocolError: what the remote answers.
     """
-    transport = _transport(url)
+    transport = transport_of(url)
     words = ["clone", "--quiet", "--no-tags", "--template=", "--single-branch"]
     if branch:
         words += ["--branch", checked_ref(branch)]
@@ -55,7 +55,12 @@ def push_credentials(url: str, sources: Iterable[Source], environ: Mapping[str, 
     return None
 
 
-def _transport(url: str) -> str:
+def transport_of(url: str) -> str:
+    """Return how git reaches a clone URL: `https`, `ssh`, `file`, or `http` on loopback.
+
+    Raises:
+        UnsafeValue: it holds credentials, or is of a transport that git is not to use.
+    """
     scheme, separator, _ = url.partition("://")
     if url.startswith("-") or "::" in url or re.search(r"[\x00-\x20\x7f]", url):
         raise UnsafeValue(f"not a clone URL: {url[:80]!r}", hint="write one such as https://git.example.com/state.git")

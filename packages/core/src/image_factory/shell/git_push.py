@@ -39,8 +39,8 @@ def push(checkout: Checkout, remote: str, branch: str, credentials: Credentials 
             _follow(checkout, head, candidate)
             return candidate
         said = pushed.stdout.decode("utf-8", "replace")
-        if not _MOVED.search(said):
-            raise _refusal(pushed, doing, said, git)
+        if not is_overtaken(said):
+            raise refusal(pushed, doing, said, git)
         if attempt:
             checkout.sleep(pause(attempt))
         candidate = _rebased(git, remote, branch, head)
@@ -79,7 +79,12 @@ def _url(checkout: Checkout, remote: str) -> str:
     return found.text()
 
 
-def _refusal(pushed: Finished, doing: str, porcelain: str, git: Git) -> ImageFactoryError:
+def is_overtaken(porcelain: str) -> bool:
+    """Whether a push was refused since the branch has moved on: another attempt on what is there now may do."""
+    return _MOVED.search(porcelain) is not None
+
+
+def refusal(pushed: Finished, doing: str, porcelain: str, git: Git) -> ImageFactoryError:
     """Return the error for a push that another attempt would not help."""
     reasons = [line.split("\t")[-1][:200] for line in porcelain.splitlines() if line.startswith("!")]
     if any("[remote rejected]" in reason for reason in reasons):

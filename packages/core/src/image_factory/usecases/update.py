@@ -1,0 +1,262 @@
+"""Carry new versions of managed images into the files that name them.
+
+Gather: the entries of `updates`, each image's version, what is recorded of each entry. Decide: which entries
+need anything (`decide.consumers`). Act: one commit or one change request for each branch that versions go to.
+Report: outcomes, the records that change, and what people are to be told.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from image_factory.decide.consumers import Step, check_gate, decide_step, entry_keys, find_consumer, recorded
+from image_factory.errors import ImageFactoryError, NotFound, UserError
+from image_factory.model.enrollment import Enrollment, Kind, Update
+from image_factory.model.event import Event, EventKind
+from image_factory.model.image_state import Consumer, ConsumerStatus, ImageState
+from image_factory.ports import SourceRepository
+from image_factory.shell.store import FileChange
+from image_factory.usecases.consumer_files import Wanted
+from image_factory.usecases.consumer_push import Carried, Delivered, Target, push_updates
+from image_factory.usecases.outcome import Done, Failed, Outcome, Skipped
+from image_factory.usecases.workbench import Workbench
+
+log = logging.getLogger("image_factory.update")
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerEdit:
+    """One file of a consumer's repository that was changed, or would be."""
+
+    target: str
+    """The repository and branch."""
+    path: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """What carrying versions came to; `changes` record it, and are not written yet."""
+
+    outcomes: tuple[Outcome, ...]
+    changes: tuple[FileChange, ...]
+    events: tuple[Event, ...]
+    problems: tuple[ImageFactoryError, ...] = ()
+    """What of images.yaml and the state could not be read."""
+    edits: tuple[ConsumerEdit, ...] = ()
+
+
+@dataclass(slots=True)
+class _Image:
+    """One image on its way: its entries, and what became of them."""
+
+    enrollment: Enrollment
+    state: ImageState
+    wanted: list[Wanted]
+    carried: list[Carried]
+    resting: list[str]
+    refusal: ImageFactoryError | None = None
+
+
+def update_consumers(bench: Workbench, names: Iterable[str] = (), *, dry_run: bool = False) -> Updated:
+    """Carry the version of each managed image to every entry of its `updates` that does not name it yet.
+
+    Nothing is asked about an entry that is known to name it. One that fails stops no other.
+
+    Args:
+        names: the images; all where it is empty.
+        dry_run: whether to read alone, and return what would be changed.
+
+    Raises:
+        NotFound: there is no images.yaml, or no image of one of `names`.
+    """
+    file, loaded = bench.images(), bench.store.images()
+    enrolled = {entry.enrollment.name: entry.enrollment for entry in file.enrollments}
+    wanted_names = list(dict.fromkeys(names))
+    for name in wanted_names:
+        if name not in enrolled:
+            raise NotFound(f"no image is called {name!r}", hint=f"enrolled: {', '.join(enrolled) or 'none'}")
+    outcomes: list[Outcome] = []
+    images: list[_Image] = []
+    for name in wanted_names or enrolled:
+        state = loaded.records.get(name)
+        if state is None:
+            if enrolled[name].updates and name not in loaded.broken:
+                outcomes.append(Skipped(name, f"not analyzed yet: image-factory analyze --image {name}"))
+            continue
+        if enrolled[name].updates or state.runtime.consumers:
+            images.append(_image(enrolled[name], state))
+    edits = []
+    for target in _targets(bench, images):
+        delivered = _deliver(bench, target, dry_run=dry_run)
+        for carried in delivered.carried:
+            next(image for image in images if image.enrollment.name == carried.wanted.image).carried.append(carried)
+        if delivered.edits is not None:
+            texts = delivered.edits
+            edits += [
+                ConsumerEdit(str(target), path, texts.old[path], new)
+                for path, new in texts.new.items()
+                if new != texts.old[path]
+            ]
+    now = bench.clock.now().replace(microsecond=0)
+    events: list[Event] = []
+    records = []
+    for image in images:
+        outcomes += _outcomes(image)
+        events += _events(image, now)
+        records.append(_recorded(image, now))
+    changes = () if dry_run else bench.store.plan(records)
+    problems = (*file.problems, *loaded.problems)
+    return Updated(tuple(outcomes), changes, () if dry_run else tuple(events), problems, tuple(edits))
+
+
+def _image(enrollment: Enrollment, state: ImageState) -> _Image:
+    image = _Image(enrollment, state, [], [], [])
+    version, digest = state.runtime.current_version, state.runtime.current_digest
+    if enrollment.kind is not Kind.MANAGED or not enrollment.updates:
+        return image
+    if version is None and digest is None:
+        image.resting.append("no version is known yet")
+        return image
+    seen = set()
+    for entry in enrollment.updates:
+        keys = entry_keys(entry)
+        identity = (entry.repo, entry.path, entry.type, entry.branch, keys)
+        if identity in seen:
+            continue
+        seen.add(identity)
+        known = find_consumer(state.runtime.consumers, entry)
+        decided = decide_step(known, version, digest)
+        if decided.step is Step.REST:
+            image.resting.append(f"{entry.repo}:{entry.path}: {decided.because}")
+            continue
+        place = _place(enrollment, entry)
+        image.wanted.append(
+            Wanted(enrollment.name, entry, keys, enrollment.image, place, version, digest, known, decided.step, state)
+        )
+    if image.wanted:
+        try:
+            check_gate(enrollment)
+        except ImageFactoryError as refusal:
+            image.refusal = refusal
+            image.wanted.clear()
+    return image
+
+
+def _place(enrollment: Enrollment, entry: Update) -> SourceRepository:
+    """Return the consumer's repository; at the image's own host where it has the image's provider."""
+    source = enrollment.source
+    assert source is not None
+    provider = entry.provider or source.provider
+    return SourceRepository(provider, source.host if provider == source.provider else None, entry.repo)
+
+
+def _targets(bench: Workbench, images: Sequence[_Image]) -> list[Target]:
+    """Return each branch that something goes to, with all that goes there; what has no source fails at once."""
+    grouped: dict[tuple[SourceRepository, str, str], list[Wanted]] = {}
+    for image in images:
+        for wanted in image.wanted:
+            key = (wanted.place, wanted.entry.branch, wanted.entry.mode)
+            grouped.setdefault(key, []).append(wanted)
+    targets = []
+    for (place, branch, _), entries in sorted(grouped.items(), key=lambda item: (str(item[0][0]), *item[0][1:])):
+        try:
+            source = bench.plugins.source_named(place.provider)
+        except ImageFactoryError as error:
+            by_name = {image.enrollment.name: image for image in images}
+            for wanted in entries:
+                by_name[wanted.image].carried.append(Carried(wanted, ConsumerStatus.FAILED, error=error))
+            continue
+        targets.append(Target(source, place, branch, tuple(entries)))
+    return targets
+
+
+def _deliver(bench: Workbench, target: Target, *, dry_run: bool) -> Delivered:
+    try:
+        if target.entries[0].entry.mode == "pr":
+            raise UserError("change requests are not opened yet", hint="set mode: push")
+        return push_updates(bench, target, dry_run=dry_run)
+    except ImageFactoryError as error:
+        fields = {"image": None, "op": "update", "input": str(target), "hint": error.hint}
+        log.warning("consumers were not updated: %s", error, extra=fields)
+        return Delivered(tuple(Carried(wanted, ConsumerStatus.FAILED, error=error) for wanted in target.entries))
+
+
+def _recorded(image: _Image, now: datetime) -> ImageState:
+    """Return the image's record: an entry each of `updates` for which something was done, and no other."""
+    became = {id(carried.wanted.entry): carried for carried in image.carried}
+    consumers: list[Consumer] = []
+    for entry in image.enrollment.updates:
+        known = find_consumer(image.state.runtime.consumers, entry)
+        carried = became.get(id(entry))
+        if carried is not None and not getattr(carried.error, "transient", False):
+            known = recorded(known, _consumer(carried, now))
+        if known is not None and known not in consumers:
+            consumers.append(known)
+    if tuple(consumers) == image.state.runtime.consumers:
+        return image.state
+    runtime = image.state.runtime.model_copy(update={"consumers": tuple(consumers)})
+    return image.state.model_copy(update={"runtime": runtime})
+
+
+def _consumer(carried: Carried, now: datetime) -> Consumer:
+    wanted = carried.wanted
+    return Consumer(
+        repo=wanted.entry.repo,
+        path=wanted.entry.path,
+        type=wanted.entry.type,
+        branch=wanted.entry.branch,
+        keys=wanted.keys,
+        status=carried.status,
+        version=wanted.version,
+        digest=wanted.digest,
+        at=now,
+        url=carried.url,
+        problem=None if carried.error is None else carried.error.message,
+    )
+
+
+def _outcomes(image: _Image) -> list[Outcome]:
+    name = image.enrollment.name
+    outcomes: list[Outcome] = []
+    news = tuple(carried.note for carried in image.carried if carried.note)
+    if news:
+        outcomes.append(Done(name, news))
+    for carried in image.carried:
+        if carried.error is not None:
+            outcomes.append(Failed(name, _told(carried)))
+    if image.refusal is not None:
+        outcomes.append(Failed(name, image.refusal))
+    if not outcomes:
+        outcomes.append(Skipped(name, "; ".join(image.resting) or "nothing names it any more"))
+    return outcomes
+
+
+def _told(carried: Carried) -> ImageFactoryError:
+    """Return the error with the file that it is about, as one of its own for each entry."""
+    error = carried.error
+    assert error is not None
+    where = carried.wanted.where
+    told = copy.copy(error)
+    told.message = error.message if where in error.message else f"cannot update {where}: {error.message}"
+    return told
+
+
+def _events(image: _Image, now: datetime) -> list[Event]:
+    events = []
+    for carried in image.carried:
+        wanted = carried.wanted
+        facts = {"Version": wanted.shown, "Digest": wanted.digest or "", "Where": wanted.where}
+        if carried.is_done:
+            summary = f"{wanted.image} {wanted.shown} goes to {wanted.place}."
+            events.append(Event(EventKind.CONSUMER_UPDATED, now, wanted.image, summary, _known(facts), carried.url))
+    return events
+
+
+def _known(facts: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in facts.items() if value}
