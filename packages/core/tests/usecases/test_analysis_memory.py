@@ -13,6 +13,7 @@ from image_factory.usecases.analysis_memory import (
     Origin,
     ask_analysis,
     local_revision,
+    local_revisions,
     recall_analysis,
     remember_analysis,
 )
@@ -42,7 +43,7 @@ def keep(world: World, *origins: Origin) -> None:
 
 
 def recall(world: World) -> tuple[str, ...] | None:
-    return recall_analysis(question(world), local_revision)
+    return recall_analysis(question(world), local_revisions)
 
 
 def test_what_is_remembered_is_recalled(world: World, origin: Origin) -> None:
@@ -89,7 +90,7 @@ def test_a_change_of_what_it_was_made_from_is_seen(world: World, origin: Origin,
         (world.root / "state/images/web.yaml").write_text("name: web\n")
     else:
         asked = ask_analysis(world.root, {"IMAGE_FACTORY_STATE_DIR": "other"}, world.checkout)
-        assert recall_analysis(asked, local_revision) is None
+        assert recall_analysis(asked, local_revisions) is None
         return
 
     assert recall(world) is None

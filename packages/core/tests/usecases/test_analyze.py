@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from image_factory.errors import Conflict, NotFound
-from image_factory.usecases.analysis_memory import ask_analysis, local_revision, recall_analysis
+from image_factory.usecases.analysis_memory import ask_analysis, local_revisions, recall_analysis
 from image_factory.usecases.analyze import Analysis, analyze
 from image_factory.usecases.handover import Handover
 from image_factory.usecases.outcome import Done, Failed, Skipped, exit_code
@@ -68,7 +68,7 @@ def test_what_a_whole_run_keeps_holds_until_something_changes(world: World, chan
     elif change == "state":
         (world.root / "state/base-images/node-22.yaml").unlink()
 
-    assert recall_analysis(question, local_revision) == (("web",) if change == "nothing" else None)
+    assert recall_analysis(question, local_revisions) == (("web",) if change == "nothing" else None)
 
 
 def test_a_run_in_which_something_failed_keeps_nothing(world: World) -> None:
@@ -78,7 +78,7 @@ def test_a_run_in_which_something_failed_keeps_nothing(world: World) -> None:
 
     run(world).keep(question)
 
-    assert recall_analysis(question, local_revision) is None
+    assert recall_analysis(question, local_revisions) is None
 
 
 def test_a_changed_from_line_drops_the_old_base_into_the_archive_and_gains_the_new(world: World) -> None:

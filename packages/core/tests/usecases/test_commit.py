@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +14,7 @@ from image_factory.shell.git import Checkout
 from image_factory.shell.store import Overtaken
 from image_factory.shell.unfinished import read_unfinished
 from image_factory.usecases.analyze import analyze
-from image_factory.usecases.commit import changed_names, until_settled, write_and_commit
+from image_factory.usecases.commit import Batch, changed_names, until_settled, write_and_commit
 from image_factory.usecases.handover import Handover
 from image_factory.usecases.outcome import Done, Outcome, Skipped
 
@@ -214,3 +215,56 @@ def test_a_commit_s_first_line_names_what_changed(count: int, expected: str) -> 
     outcomes: list[Outcome] = [Done(f"i{number}") for number in range(count)]
 
     assert changed_names([*outcomes, Skipped("same", "nothing new")]) == expected
+
+
+def test_the_steps_of_a_batch_make_one_commit(ready: World) -> None:
+    from .conftest import git
+
+    bench = ready.bench()
+    batch = Batch(bench)
+    batch.write(analyze(bench).changes, ["web: new"])
+    batch.write(bench.store.plan_text(PurePosixPath("outbox/run-1.yaml"), "a: b\n"), ["a notice"])
+    made = batch.commit("Run: analyze 1")
+
+    assert made.commit == git(ready.checkout, "rev-parse", "HEAD").strip()
+    assert git(ready.checkout, "log", "--format=%s|%b").strip() == "Run: analyze 1|web: new\na notice"
+    assert len(git(ready.checkout, "show", "--name-only", "--format=").split()) == 5
+    assert read_unfinished(ready.root) is None
+
+
+def test_a_batch_that_is_stopped_between_its_steps_is_finished_by_the_next(ready: World) -> None:
+    from .conftest import git
+
+    bench = ready.bench()
+    Batch(bench).write(analyze(bench).changes, ["web: new"])
+
+    later = Batch(ready.bench())
+    assert not later.is_empty
+    later.write(bench.store.plan_text(PurePosixPath("outbox/run-1.yaml"), "a: b\n"))
+    later.commit("Run: finish")
+
+    assert len(git(ready.checkout, "show", "--name-only", "--format=").split()) == 5
+    assert Batch(ready.bench()).is_empty
+
+
+def test_a_batch_without_changes_is_empty(ready: World) -> None:
+    batch = Batch(ready.bench())
+    batch.write(())
+
+    assert batch.is_empty
+    assert batch.commit("Run").commit is None
+
+
+def test_a_step_that_is_overtaken_leaves_the_steps_before_it_noted(ready: World) -> None:
+    bench = ready.bench()
+    batch = Batch(bench)
+    batch.write(analyze(bench).changes)
+    noted = read_unfinished(ready.root)
+    stale = bench.store.plan_text(PurePosixPath("outbox/run-1.yaml"), "a: b\n")
+    (ready.root / "state" / "outbox").mkdir()
+    (ready.root / "state" / "outbox" / "run-1.yaml").write_text("c: d\n")
+
+    with pytest.raises(Overtaken):
+        batch.write(stale)
+
+    assert read_unfinished(ready.root) == noted

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from image_factory.errors import UserError
-from image_factory.usecases.analysis_memory import Origin, ask_analysis, local_revision, recall_analysis
+from image_factory.usecases.analysis_memory import Revisions, ask_analysis, local_revisions, recall_analysis
 from image_factory.usecases.outcome import Outcome, Skipped, exit_code
 from image_factory_cli.folder import folder_options
 from image_factory_cli.logs import LogFormat
@@ -101,7 +100,7 @@ def command(
     question = None
     if handover is None and git_repo is None:
         question = ask_analysis(directory, os.environ, Path.cwd())
-        known = recall_analysis(question, local_revision)
+        known = recall_analysis(question, local_revisions)
         if known is not None:
             return _finish(tuple(Skipped(name, "nothing new") for name in known), (), (), None, show)
     with opened_folder(directory, git_repo, git_branch, log_format, log_level) as (bench, must_push):
@@ -191,19 +190,11 @@ def _finish(
     return exit_code(outcomes) or ((3 if outcomes else 2) if problems else 0)
 
 
-def revisions(bench: Any) -> Callable[[Origin], str | None]:
-    """Return what tells the commit of any branch: the source plugin of its provider."""
-    from image_factory.errors import ImageFactoryError
-    from image_factory.ports import SourceRepository
+def revisions(bench: Any) -> Revisions:
+    """Return what tells the commits of branches anywhere: the source plugins of their providers."""
+    from image_factory.usecases.analysis_step import source_revisions
 
-    def revision(origin: Origin) -> str | None:
-        repository = SourceRepository(origin.provider, origin.host, origin.path)
-        try:
-            return str(bench.plugins.source_named(origin.provider).revision(repository, origin.branch))
-        except ImageFactoryError:
-            return None
-
-    return revision
+    return source_revisions(bench)
 
 
 def sentences(outcomes: tuple[Outcome, ...]) -> list[str]:

@@ -82,16 +82,16 @@ def decide_due(
         chosen.add(one.reference)
     turns = []
     for one in watched:
-        budget = budgets.get(one.registry)
-        at = _due_at(one, budget, policy, now)
+        limit = budgets.get(one.registry)
+        at = _due_at(one, limit, policy, now)
         if one.reference in chosen:
             because = "never asked for" if one.asked_at is None else "its time has come"
             turns.append(Turn(one.reference, True, because, None))
-        elif at is not None or budget is None:
+        elif at is not None or limit is None:
             turns.append(Turn(one.reference, False, "asked for not long ago", at))
         else:
-            limit = f"{one.registry} allows {budget.requests} requests in {format_duration(budget.window)}"
-            turns.append(Turn(one.reference, False, f"{limit}, and they are spent", free_at[one.registry]))
+            allowed = f"{one.registry} allows {limit.requests} requests in {format_duration(limit.window)}"
+            turns.append(Turn(one.reference, False, f"{allowed}, and they are spent", free_at[one.registry]))
     return tuple(turns)
 
 

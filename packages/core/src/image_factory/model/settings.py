@@ -133,6 +133,8 @@ class WatchSettings(Record):
     """How often a reference is asked for at a registry that limits requests; never more than once a day."""
     private_interval: Duration = Field(default=timedelta(hours=1), examples=["1h"])
     """How often a reference is asked for at any other."""
+    source_interval: Duration = Field(default=timedelta(hours=1), examples=["1h"])
+    """How often a run asks a repository elsewhere whether a branch has moved."""
     longest_interval: Duration = Field(default=timedelta(days=3), examples=["3d"])
     """How far apart the checks of a reference that hardly ever moves may come to lie."""
 

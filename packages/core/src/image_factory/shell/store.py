@@ -187,6 +187,19 @@ class Store:
         old = self._text(place)
         return () if old == text else (FileChange(place, old, text),)
 
+    def files(self, folder: str) -> tuple[PurePosixPath, ...]:
+        """Return the paths of the YAML files of a folder of the state directory, relative to that, sorted.
+
+        Raises:
+            UnsafeValue: the folder leads out of the state directory.
+        """
+        place = self._root / self._state / folder
+        if not place.is_dir():
+            return ()
+        check_place(place, self._allowed())
+        names = sorted(path.name for path in place.iterdir() if path.suffix == ".yaml" and path.is_file())
+        return tuple(PurePosixPath(folder, name) for name in names)
+
     def text(self, path: PurePosixPath) -> str | None:
         """Return the text of a file of the state directory, by its path relative to that; None where there is none.
 

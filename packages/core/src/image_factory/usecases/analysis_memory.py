@@ -31,8 +31,8 @@ class Origin:
     commit: str
 
 
-Revisions = Callable[[Origin], str | None]
-"""Tells what a branch of a repository names now, or None where it cannot."""
+Revisions = Callable[[list[Origin]], Sequence[str | None]]
+"""Tells what branches of repositories name now, or None where it cannot."""
 
 
 def ask_analysis(flag: Path | None, environ: Mapping[str, str], cwd: Path) -> Question:
@@ -50,7 +50,7 @@ def recall_analysis(question: Question, revisions: Revisions) -> tuple[str, ...]
         names = tuple(str(name) for name in report["names"])
     except (KeyError, TypeError):
         return None
-    if any(revisions(origin) != origin.commit for origin in origins):
+    if origins and list(revisions(origins)) != [origin.commit for origin in origins]:
         return None
     return names
 
@@ -68,6 +68,11 @@ def remember_analysis(
 
     report = {"names": sorted(names), "origins": [asdict(origin) for origin in origins]}
     remember(question, [inputs, look(folders=state, is_ours=True)], report)
+
+
+def local_revisions(origins: list[Origin]) -> list[str | None]:
+    """Return what branches of local repositories name now; None for any other."""
+    return [local_revision(origin) for origin in origins]
 
 
 def local_revision(origin: Origin) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from image_factory.errors import Conflict, ImageFactoryError, UserError
@@ -42,6 +42,107 @@ def until_settled(work: Callable[[], T], *, attempts: int = 10, sleep: Callable[
     return work()
 
 
+class Batch:
+    """What one run writes, step by step, and commits as one: each step reads what the one before it wrote.
+
+    What an earlier run wrote and was stopped before it was committed, or pushed, is committed and
+    pushed with it.
+
+    Args:
+        commit: whether to commit at all; without, files are only written.
+        push: whether to push the branch that is checked out, with rebase and retry.
+        environ: where a job's secret for git may be (`push_credentials`).
+        unpushed: told of a commit that is kept here because its push failed, before the error is raised.
+    """
+
+    def __init__(
+        self,
+        bench: Workbench,
+        *,
+        commit: bool = True,
+        push: bool = False,
+        environ: Mapping[str, str] | None = None,
+        unpushed: Callable[[Committed], object] = lambda committed: None,
+    ) -> None:
+        self._bench = bench
+        self._is_committed = commit
+        self._push = push or bench.settings.commit.push
+        self._environ = environ or {}
+        self._unpushed = unpushed
+        self._left = read_unfinished(bench.root) if commit else None
+        self._new: Unfinished | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to commit: nothing was written, by this run or by one that was stopped."""
+        return self._new is None and self._left is None
+
+    def write(self, changes: Sequence[FileChange], body: Sequence[str] = ()) -> None:
+        """Write `changes` now, noted as to be committed.
+
+        Args:
+            body: what they are, one line an image.
+
+        Raises:
+            Overtaken: a file was changed meanwhile; nothing of `changes` was written.
+        """
+        if not changes:
+            return
+        if not self._is_committed:
+            self._bench.store.apply(changes)
+            return
+        # The first line is not known yet; a run that finishes this one's work gives it its own.
+        new = Unfinished(tuple(change.path for change in changes), "Finish what was begun", tuple(body), self._push)
+        new = new if self._new is None else self._new.joined(new)
+        note_unfinished(self._bench.root, new if self._left is None else self._left.joined(new))
+        try:
+            self._bench.store.apply(changes)
+        except ImageFactoryError:
+            self._note_again(self._joined())  # nothing was written
+            raise
+        self._new = new
+
+    def commit(self, subject: str) -> Committed:
+        """Commit what was written, and push it where that is wanted.
+
+        Args:
+            subject: the first line of the message; says what was learned.
+
+        Raises:
+            Overtaken: a file was changed on the remote; what this run wrote is taken back.
+        """
+        work = self._joined()
+        if not self._is_committed:
+            return Committed(None, "left uncommitted, as asked")
+        if work is None:
+            return Committed(None, "nothing changed")
+        if self._new is not None:
+            work = replace(work, subject=subject)
+            note_unfinished(self._bench.root, work)
+        is_behind = self._left is not None and self._left.push
+        try:
+            committed = _commit(self._bench, work, self._push, self._environ, self._unpushed, is_behind=is_behind)
+        except Overtaken:
+            self._note_again(self._left)
+            raise
+        is_finished = self._push or not work.push
+        if is_finished:
+            forget_unfinished(self._bench.root)
+        self._left, self._new = None if is_finished else work, None
+        return committed
+
+    def _joined(self) -> Unfinished | None:
+        if self._left is None or self._new is None:
+            return self._left or self._new
+        return self._left.joined(self._new)
+
+    def _note_again(self, work: Unfinished | None) -> None:
+        if work is None:
+            forget_unfinished(self._bench.root)
+        else:
+            note_unfinished(self._bench.root, work)
+
+
 def write_and_commit(
     bench: Workbench,
     changes: Sequence[FileChange],
@@ -53,58 +154,20 @@ def write_and_commit(
     environ: Mapping[str, str] | None = None,
     unpushed: Callable[[Committed], object] = lambda committed: None,
 ) -> Committed:
-    """Write `changes`, and commit them where the folder lies in a git checkout.
-
-    What an earlier run wrote and was stopped before it was committed, or pushed, is committed and
-    pushed with it.
+    """Write `changes`, and commit them where the folder lies in a git checkout, as a `Batch` of one step.
 
     Args:
         subject: the first line of the message; says what was learned.
         body: one line an image.
-        push: whether to push the branch that is checked out, with rebase and retry.
-        environ: where a job's secret for git may be (`push_credentials`).
-        unpushed: told of a commit that is kept here because its push failed, before the error is raised.
 
     Raises:
         Overtaken: a file was changed meanwhile, here or on the remote; what this run wrote is taken back.
     """
-    if not commit:
-        bench.store.apply(changes)
-        return Committed(None, "left uncommitted, as asked" if changes else "nothing changed")
-    push = push or bench.settings.commit.push
-    # What an earlier run was stopped at, by a signal or by the remote, is finished with this one's.
-    left = read_unfinished(bench.root)
-    if not changes and left is None:
+    batch = Batch(bench, commit=commit, push=push, environ=environ, unpushed=unpushed)
+    batch.write(changes, body)
+    if not commit and not changes:
         return Committed(None, "nothing changed")
-    new = Unfinished(tuple(change.path for change in changes), subject, tuple(body), push)
-    work = new if left is None else left.joined(new)
-    if changes:
-        _apply(bench, changes, left, work)
-    is_behind = left is not None and left.push
-    try:
-        committed = _commit(bench, work, push, environ or {}, unpushed, is_behind=is_behind)
-    except Overtaken:
-        _note_again(bench, left)
-        raise
-    if push or not work.push:
-        forget_unfinished(bench.root)
-    return committed
-
-
-def _apply(bench: Workbench, changes: Sequence[FileChange], left: Unfinished | None, work: Unfinished) -> None:
-    note_unfinished(bench.root, work)
-    try:
-        bench.store.apply(changes)
-    except ImageFactoryError:
-        _note_again(bench, left)  # nothing was written
-        raise
-
-
-def _note_again(bench: Workbench, left: Unfinished | None) -> None:
-    if left is None:
-        forget_unfinished(bench.root)
-    else:
-        note_unfinished(bench.root, left)
+    return batch.commit(subject)
 
 
 def _commit(
