@@ -87,7 +87,8 @@ def merge(enrollments: Iterable[Enrollment], images: Iterable[ImageState], bases
         managed=tuple(_managed(entry, states.get(entry.name)) for entry in enrolled if entry.kind is Kind.MANAGED),
         watched=(
             *(_external(entry, states.get(entry.name)) for entry in enrolled if entry.kind is Kind.EXTERNAL),
-            *(_base(state) for state in found),
+            # What a managed image publishes is watched as that image.
+            *(_base(state) for state in found if state.configuration.managed_by is None),
         ),
     )
 

@@ -343,7 +343,7 @@ class BaseConfiguration(Record):
     pinned: bool = False
     """Named by digest alone, so that there is nothing to watch."""
     managed_by: str | None = None
-    """The managed image that publishes it, so that there is nothing to watch upstream; what is built on it is built on that."""
+    """The managed image that publishes it, and that its dependents are built on; nothing is watched upstream then."""
     repo_url: str | None = Field(default=None, alias="repoURL")
     allow_tags: str | None = None
     image_selection_strategy: SelectionStrategy | None = None
