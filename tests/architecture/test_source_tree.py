@@ -18,6 +18,7 @@ VAGUE = {"utils", "util", "helpers", "helper", "common", "base", "manager", "mis
 TOLD_ELSEWHERE = {
     "packages/cli/src/image_factory_cli/demo/story.py": "tests/e2e/test_demo.py",
     "packages/core/src/image_factory/testing/github_openapi.py": "plugins/github/tests/test_openapi.py",
+    "packages/core/src/image_factory/testing/gitlab_types.py": "plugins/gitlab/tests/test_types.py",
 }
 """Source files whose test lies outside their member, and where."""
 

@@ -145,7 +145,8 @@ def _short_commit(asked: Asked, sha: str) -> Json:
 
 def _branch_json(asked: Asked, name: str, sha: str) -> Json:
     told = {"name": name, "merged": False, "protected": name == "main", "default": name == "main", "can_push": True}
-    return {**told, "web_url": f"{asked.page_url}/-/tree/{name}", "commit": _short_commit(asked, sha)}
+    told |= {"developers_can_push": False, "developers_can_merge": False}
+    return {**told, "web_url": f"{asked.page_url}/-/tree/{name}", "commit": _commit_json(asked, sha)}
 
 
 def _branches(asked: Asked) -> Answer:
@@ -170,7 +171,8 @@ def _delete_branch(asked: Asked, name: str) -> Answer:
 def _tag_json(asked: Asked, name: str) -> Json:
     sha = asked.commit(f"refs/tags/{name}") or ""
     target = asked.git.attempt("rev-parse", f"refs/tags/{name}").text()
-    return {"name": name, "message": "", "target": target, "protected": False, "commit": _short_commit(asked, sha)}
+    told = {"name": name, "message": "", "target": target, "protected": False, "release": None}
+    return {**told, "commit": _commit_json(asked, sha)}
 
 
 def _tags(asked: Asked) -> Answer:
@@ -381,7 +383,15 @@ def _pipeline_json(asked: Asked, one: Pipeline, *, is_short: bool = False) -> Js
     }
     if asked.owner.has_names:
         told["name"] = one.name
-    return told if is_short else {**told, "tag": False, "yaml_errors": None, "started_at": None, "finished_at": None}
+    if is_short:
+        return told
+    who = {"id": 1, "username": "tanuki", "name": "Tanuki", "state": "active", "avatar_url": None}
+    instants = dict.fromkeys(("started_at", "finished_at", "committed_at", "duration", "queued_duration", "coverage"))
+    more = {"before_sha": "0" * 40, "tag": False, "yaml_errors": None, **instants}
+    label = {"icon": f"status_{one.status}", "text": one.status.title(), "label": one.status, "group": one.status}
+    label |= {"tooltip": one.status, "favicon": "/assets/favicon.png"}
+    status = {**label, "has_details": True, "details_path": f"/{asked.project}/-/pipelines/{one.id}"}
+    return {**told, **more, "detailed_status": status, "user": {**who, "web_url": f"{asked.owner.url}/tanuki"}}
 
 
 def _start(asked: Asked, ref: object, variables: Mapping[str, str], source: str) -> Pipeline:
