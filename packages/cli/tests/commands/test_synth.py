@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -201,7 +202,47 @@ def test_schemas_that_do_not_fit_end_with_2(folder: Path, tmp_path: Path, capsys
     (tmp_path / "release" / "crds" / "a.yaml").write_text(json.dumps(crd))
 
     assert run(["synth", "--crds", str(tmp_path / "release")]) == 2
-    assert "no schema of kargo.akuity.io/v1alpha1 ProjectConfig" in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert "no schema of kargo.akuity.io/v1alpha1 ProjectConfig" in told.err
+    # Nothing is said to be right, or written, that does not fit.
+    assert told.out == ""
+    assert not (folder / "dist" / "image-factory.k8s.yaml").exists()
+
+    run(["synth"])
+    capsys.readouterr()
+    assert run(["synth", "--crds", str(tmp_path / "release")]) == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_a_flag_wins_over_the_environment_that_over_the_file_and_that_over_the_default(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = folder / "dist" / "image-factory.k8s.yaml"
+
+    def told(*words: str) -> tuple[str, int, int]:
+        assert run(["synth", *words]) == 0
+        text = output.read_text()
+        # Staggered, so each is a little more than what is set.
+        ((minutes, _),) = re.findall(r"interval: (\d+)m([\d.]+s)?", text)
+        ((hours, _),) = re.findall(r"interval: (\d+)h(\S+)?", text)
+        return re.findall(r"namespace: (\S+)", text)[0], int(minutes) // 5 * 5, int(hours) // 24 * 24
+
+    assert told() == ("image-factory-kargo", 5, 24)
+    (folder / "config.yaml").write_text("kargo: {namespace: of-file, managedInterval: 10m, baseInterval: 2d}\n")
+    assert told() == ("of-file", 10, 48)
+    monkeypatch.setenv("IMAGE_FACTORY_KARGO_NAMESPACE", "of-environment")
+    monkeypatch.setenv("IMAGE_FACTORY_KARGO_MANAGED_INTERVAL", "15m")
+    monkeypatch.setenv("IMAGE_FACTORY_KARGO_BASE_INTERVAL", "3d")
+    assert told() == ("of-environment", 15, 72)
+    flags = ("--namespace", "of-flag", "--managed-interval", "20m", "--base-interval", "4d")
+    assert told(*flags) == ("of-flag", 20, 96)
+
+
+def test_a_flag_that_is_no_name_or_time_ends_with_2(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["synth", "--namespace", "No Name"]) == 2
+    assert "not a name: 'No Name'" in capsys.readouterr().err
+    assert run(["synth", "--base-interval", "7x"]) == 2
+    assert "7x" in capsys.readouterr().err
 
 
 def test_without_the_package_the_hint_names_the_extra() -> None:

@@ -49,6 +49,7 @@ def synth(
     cwd: Path,
     *,
     kargo_version: str | None = None,
+    overrides: Mapping[str, str | None] | None = None,
     dry_run: bool = False,
     budgets: Callable[[Path, Settings], BudgetOf] | None = None,
 ) -> Run:
@@ -57,6 +58,7 @@ def synth(
     Args:
         folder: where it is; None leaves it to the environment and to `cwd`.
         kargo_version: such as `1.11`; the settings' where it is None.
+        overrides: flags by the setting's path, such as `kargo.namespace`; None is no flag.
         budgets: what tells the budgets of registries, for the folder and its settings; called where there is
             work to do.
 
@@ -64,7 +66,9 @@ def synth(
         UserError: as `image_factory_synth.synthesize.synthesize`, `find_root` and `load_settings`.
         RenderingFailed: cdk8s cannot run.
     """
-    question = ask("synth", folder, environ, cwd, [f"kargo={kargo_version}"], [str(Path(__file__).parent)])
+    flags = {"kargo.version": kargo_version, **(overrides or {})}
+    asked = [f"{name}={value}" for name, value in flags.items() if value is not None]
+    question = ask("synth", folder, environ, cwd, asked, [str(Path(__file__).parent)])
     last = recall(question)
     if last is not None:
         return Run(unchanged(last))
@@ -78,7 +82,7 @@ def synth(
             ahead = stack.enter_context(_read_ahead(question.root))
             # There will be work for it: it starts while settings and state are read here.
             cdk8s.prepare()
-        return _synth(folder, environ, cwd, kargo_version, budgets, cdk8s, ahead, dry_run=dry_run, question=question)
+        return _synth(folder, environ, cwd, flags, budgets, cdk8s, ahead, dry_run=dry_run, question=question)
 
 
 def _read_ahead(root: Path) -> ReadAhead:
@@ -108,7 +112,7 @@ def _synth(
     folder: Path | None,
     environ: Mapping[str, str],
     cwd: Path,
-    kargo_version: str | None,
+    flags: Mapping[str, str | None],
     budgets: Callable[[Path, Settings], BudgetOf] | None,
     cdk8s: Cdk8s,
     ahead: ReadAhead | None,
@@ -121,7 +125,7 @@ def _synth(
     from image_factory_synth.synthesize import synthesize
 
     root = find_root(folder, environ, cwd)
-    settings = load_settings(root, environ, {"kargo.version": kargo_version}, cwd=cwd)
+    settings = load_settings(root, environ, flags, cwd=cwd)
     state = root / settings.state_dir
     before = look([root / SETTINGS_FILE, root / settings.images_file], [state / IMAGES, state / BASE_IMAGES])
     budget_of = None if budgets is None else _asked_later(budgets, root, settings)

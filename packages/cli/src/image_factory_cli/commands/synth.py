@@ -5,6 +5,7 @@ Runs in which nothing changed are the many, so nothing heavy is imported before 
 
 from __future__ import annotations
 
+import functools
 import gc
 import json
 import os
@@ -26,6 +27,9 @@ _SHOWN = 10
 @click.command(epilog="Example: image-factory synth --dry-run --diff --kargo-version 1.10")
 @folder_options
 @click.option("--kargo-version", metavar="V", help="The Kargo that will read them, such as 1.11.")
+@click.option("--namespace", metavar="NAME", help="The namespace, and the name of the Project.")
+@click.option("--base-interval", metavar="TIME", help="How often base and external images are asked for, such as 24h.")
+@click.option("--managed-interval", metavar="TIME", help="How often managed images are asked for, such as 5m.")
 @click.option("--report", "with_report", is_flag=True, help="Show how many requests a day each registry gets.")
 @click.option("--json", "as_json", is_flag=True, help="Write the outcome as JSON.")
 @click.option("--dry-run", is_flag=True, help="Write nothing.")
@@ -41,6 +45,9 @@ def command(
     log_format: LogFormat,
     log_level: str | None,
     kargo_version: str | None,
+    namespace: str | None,
+    base_interval: str | None,
+    managed_interval: str | None,
     with_report: bool,
     as_json: bool,
     dry_run: bool,
@@ -52,8 +59,16 @@ def command(
 
     From images.yaml and state/: a Namespace, a Project with its ProjectConfig, and a Warehouse for each
     image that can be watched. Only what changed is rendered again.
+
+    A flag wins over the environment (IMAGE_FACTORY_KARGO_NAMESPACE), that over config.yaml (kargo.namespace).
     """
-    run = _synth()(directory, os.environ, Path.cwd(), kargo_version=kargo_version, dry_run=dry_run, budgets=_budgets)
+    flags = {"namespace": namespace, "base_interval": base_interval, "managed_interval": managed_interval}
+    settings = {f"kargo.{name}": value for name, value in flags.items()}
+    synth = functools.partial(
+        _synth(), directory, os.environ, Path.cwd(), kargo_version=kargo_version, budgets=_budgets, overrides=settings
+    )
+    checked = None if crds is None else _check(synth(dry_run=True), crds)  # what does not fit is not written
+    run = synth(dry_run=dry_run)
     found = run.report
     if as_json:
         sys.stdout.write(json.dumps({**found, "diff": run.diff} if with_diff else found, indent=2) + "\n")
@@ -67,9 +82,8 @@ def command(
     if found["problems"]:
         configure_logs(log_format, log_level)
         _warn(found["problems"])
-    if crds is not None:
-        count = _check(run.text if run.text is not None else Path(found["output"]).read_text("utf-8"), crds)
-        sys.stderr.write(f"{_count(count, 'resource')} checked against the schemas in {crds}\n")
+    if checked is not None:
+        sys.stderr.write(f"{_count(checked, 'resource')} checked against the schemas in {crds}\n")
 
     from image_factory_synth.report import exit_code
 
@@ -161,7 +175,9 @@ def _warn(problems: Sequence[Mapping[str, Any]]) -> None:
         log.log(level, "%s", text, extra={**fields, "hint": problem["hint"]})
 
 
-def _check(text: str, folder: Path) -> int:
+def _check(run: Any, folder: Path) -> int:
+    """Return how many resources fit the schemas in `folder`; raises what says which does not."""
     from image_factory_synth.schemas import check_resources, load_schemas
 
+    text = run.text if run.text is not None else Path(run.report["output"]).read_text("utf-8")
     return check_resources(text, load_schemas(folder))
