@@ -1,6 +1,7 @@
 """What the GitLab of `gitlab_server` answers to each request: one function a resource, over git itself.
 
-Shapes, statuses and words are those of docs.gitlab.com/api, since clients read them.
+Shapes, statuses and words are those of docs.gitlab.com/api, since clients read them. It is past 500 lines
+because it is a table of resources: some 20 short functions, one after the other.
 """
 
 from __future__ import annotations
@@ -411,13 +412,24 @@ def _start(asked: Asked, ref: object, variables: Mapping[str, str], source: str)
     workflow = parsed.get("workflow") if isinstance(parsed, dict) else None
     name = workflow.get("name") if isinstance(workflow, dict) else None
     if name is not None:
-        name = re.sub(r"\$\{?(\w+)\}?", lambda match: variables.get(match[1], ""), name).strip()
+        known_variables = {**_ruled_variables(workflow or {}, variables), **variables}
+        for _ in range(2):  # a rule's variable may name a pipeline's
+            name = re.sub(r"\$\{?(\w+)\}?", lambda match: known_variables.get(match[1], ""), name).strip()
     known, now = asked.owner.state(asked.project).pipelines, asked.owner.tick()
     made = Pipeline(
         1_000_000 + len(known), len(known) + 1, ref, sha, source, name, now, now, "created", dict(variables)
     )
     known.append(made)
     return made
+
+
+def _ruled_variables(workflow: Json, variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of the first of `workflow: rules:` that holds; of conditions, `$name` alone is known."""
+    for rule in workflow.get("rules") or ():
+        condition = rule.get("if")
+        if condition is None or variables.get(str(condition).strip().removeprefix("$")):
+            return dict(rule.get("variables") or {})
+    return {}
 
 
 def _trigger(asked: Asked) -> Answer:

@@ -3,8 +3,8 @@
 What a client writes is in a bare repository that git itself can read, and can be cloned from this
 very server. Served at the root, or below a path of its own as GitLab's "relative URL" installations are.
 Words and statuses of refusals are GitLab's (docs.gitlab.com/api); the answers' fields are held to types that others
-wrote of them (`image_factory.testing.gitlab_types` says why not to GitLab's OpenAPI file). No GraphQL, no forks, no runners: a
-pipeline stays where `finish` puts it.
+wrote of them (`image_factory.testing.gitlab_types` says why not to GitLab's OpenAPI file). No GraphQL, no forks,
+no runners: a pipeline stays where `finish` puts it.
 """
 
 from __future__ import annotations
