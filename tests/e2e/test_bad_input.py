@@ -148,6 +148,7 @@ def test_every_command_ends_with_2_where_nothing_of_images_yaml_can_be_read(
         pytest.param("- {name: bad, registry: ghcr.io}\n", id="a bad entry"),
         pytest.param("- name: bad\n  registry: ghcr.io\n  registry: ghcr.io\n  repository: a/b\n", id="a key twice"),
         pytest.param(GOOD.replace("good", "bad").replace("redis", "nats") * 2, id="a name twice"),
+        pytest.param(GOOD.replace("good", "bad"), id="an image twice"),
     ],
 )
 def test_a_bad_entry_stops_no_other_and_is_told_by_every_command(folder: Path, bad: str) -> None:

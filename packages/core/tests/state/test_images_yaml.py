@@ -206,7 +206,7 @@ def test_both_shapes_say_the_same_and_keep_their_lines() -> None:
 def test_anchors_and_merge_keys_are_followed() -> None:
     images = read(
         "- &web\n  name: a\n  registry: ghcr.io\n  repository: acme/a\n  source: {repo: acme/a}\n"
-        "- <<: *web\n  name: b\n"
+        "- <<: *web\n  name: b\n  repository: acme/b\n"
     )
 
     assert images.problems == ()
@@ -459,3 +459,32 @@ def test_entries_added_one_by_one_are_all_there_and_no_earlier_line_has_changed(
         last = images.enrollments[-1].enrollment
         assert (last.name, last.tag) == (entry["name"], entry["tag"])
         assert entry.get("metadata", {}).get("owner") == (last.metadata.owner if last.metadata else None)
+
+
+# --- one image under two names ---------------------------------------------------------------------------
+
+TWINS = """\
+- {name: cache, registry: docker.io, repository: library/redis, tag: "7"}
+- {name: queue, registry: index.docker.io, repository: library/redis, allowTags: ^7$}
+- {name: next, registry: docker.io, repository: library/redis, tag: "8"}
+- {name: web, registry: ghcr.io, repository: acme/web, source: {repo: acme/web}}
+- {name: shop, registry: ghcr.io, repository: acme/web, source: {repo: acme/shop}}
+"""
+
+
+def test_an_image_under_two_names_is_the_first_ones_and_told_with_both_names_and_lines() -> None:
+    found = read_images(TWINS, "images.yaml")
+
+    assert [entry.enrollment.name for entry in found.enrollments] == ["cache", "next", "web"]
+    assert [str(problem) for problem in found.problems] == [
+        "images.yaml:2: queue: docker.io/library/redis:7 is enrolled already, as cache in line 1",
+        "images.yaml:5: shop: ghcr.io/acme/web is enrolled already, as web in line 4",
+    ]
+    assert "shop" in found.names
+
+
+def test_no_image_is_added_that_is_there_under_another_name() -> None:
+    entry = {"name": "queue", "registry": "docker.io", "repository": "library/redis", "tag": "7"}
+
+    with pytest.raises(InvalidEnrollment, match="is enrolled already, as cache in line 1"):
+        add_entry(TWINS.splitlines(keepends=True)[0], entry)

@@ -78,7 +78,7 @@ def test_two_at_once_lose_nothing(root: Path) -> None:
 
     def add(name: str) -> None:
         try:
-            enroll(root, Settings(), {**ENTRY, "name": name})
+            enroll(root, Settings(), {**ENTRY, "name": name, "repository": f"acme/{name}"})
             outcomes[name] = True
         except Conflict:
             outcomes[name] = False

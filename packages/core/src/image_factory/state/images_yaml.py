@@ -64,7 +64,7 @@ class ImagesFile:
     """What one images.yaml says."""
 
     enrollments: tuple[EnrolledEntry, ...] = ()
-    """The good entries, in the order of the file. Of a name that stands twice, none."""
+    """The good entries, in the order of the file. Of a name that stands twice, none; of an image, the first."""
     problems: tuple[ImageFactoryError, ...] = ()
     """Everything that is wrong, each with its line."""
     warnings: tuple[ImageFactoryError, ...] = ()
@@ -156,8 +156,10 @@ def _read_entries(root: ListNode, file: str, plugins: PluginNames | None) -> Ima
             good.append(EnrolledEntry(enrollment, Location(file, entry.line)))
     repeated = {name: where for name, where in lines.items() if len(where) > 1}
     problems += [_duplicate(name, where, file) for name, where in repeated.items()]
+    once, twins = _without_twins([entry for entry in good if entry.enrollment.name not in repeated])
+    problems += twins
     return ImagesFile(
-        enrollments=tuple(entry for entry in good if entry.enrollment.name not in repeated),
+        enrollments=once,
         problems=tuple(sorted(problems, key=_by_line)),
         warnings=tuple(sorted(warnings, key=_by_line)),
         names=frozenset(lines),
@@ -252,6 +254,29 @@ def _duplicate(name: str, lines: list[int], file: str) -> InvalidEnrollment:
         hint="give each image a name of its own, or remove all but one",
         location=Location(file, lines[-1]),
     )
+
+
+def _without_twins(
+    entries: list[EnrolledEntry],
+) -> tuple[tuple[EnrolledEntry, ...], list[InvalidEnrollment]]:
+    """Return the first entry of each image and what it is watched by, and an error for each further one."""
+    first: dict[tuple[object, ...], EnrolledEntry] = {}
+    problems = []
+    for entry in entries:
+        one = entry.enrollment
+        tags = one.only_tag or (one.allow_tags, one.constraint)
+        known = first.setdefault((one.image, tags), entry)
+        if known is entry:
+            continue
+        shown = f"{one.image}:{one.only_tag}" if one.only_tag else str(one.image)
+        problems.append(
+            InvalidEnrollment(
+                f"{one.name}: {shown} is enrolled already, as {known.enrollment.name} in line {known.line}",
+                hint=f"remove one of the two, or have them differ in repository or tag; {one.name} is left out",
+                location=entry.location,
+            )
+        )
+    return tuple(first.values()), problems
 
 
 def _by_line(problem: ImageFactoryError) -> int:
