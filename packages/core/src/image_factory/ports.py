@@ -199,6 +199,9 @@ class ChangeProposal:
     body: str
     message: str
     edits: tuple[FileEdit, ...]
+    trailer: str | None = None
+    """A trailer of `message` by which our branches are known: one that is left over, its last commit bearing the
+    trailer and no request open for it, is begun anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +212,9 @@ class ChangeRequest:
     number: int
     branch: str
     is_open: bool = True
+    is_merged: bool = False
+    body: str = field(default="", repr=False, compare=False)
+    """What its text says now, where the provider was asked."""
 
 
 @runtime_checkable
@@ -253,7 +259,11 @@ class Source(Protocol):
         ...
 
     def open_change_request(self, repository: SourceRepository, proposal: ChangeProposal) -> ChangeRequest:
-        """Open `proposal`, or return the request already open for its branch; clean up the branch on failure."""
+        """Open `proposal`, or let the request already open for its branch hold it; clean up the branch on failure."""
+        ...
+
+    def change_request(self, repository: SourceRepository, branch: str, base: str) -> ChangeRequest | None:
+        """Return the newest request from `branch` to `base`, open, merged or closed; None where there is none."""
         ...
 
     def web_url(self, repository: SourceRepository, revision: str | None = None, path: str | None = None) -> str | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from image_factory.errors import ImageFactoryError, RemoteNotFound, RemoteRefused, UnsafeValue
 from image_factory.ports import ChangeProposal, ChangeRequest, SourceRepository
+from image_factory.shell.git_paths import bears_trailer, same_text
 from image_factory.shell.git_program import checked_path, checked_ref
 from image_factory_github.source import sha_of
 
@@ -23,6 +24,37 @@ if TYPE_CHECKING:
 def open_change_request(source: GitHubSource, repository: SourceRepository, proposal: ChangeProposal) -> ChangeRequest:
     """Open `proposal` as `Source.open_change_request` promises."""
     return _Opening(source, repository, proposal).run()
+
+
+def find_change_request(
+    source: GitHubSource, repository: SourceRepository, branch: str, base: str
+) -> ChangeRequest | None:
+    """Return the newest request from `branch` to `base`, as `Source.change_request` promises."""
+    doing = f"cannot find the pull requests of {branch} on {repository}"
+    return _newest(source, repository, checked_ref(branch), checked_ref(base), "all", doing)
+
+
+def _newest(
+    source: GitHubSource, repository: SourceRepository, branch: str, base: str, state: str, doing: str
+) -> ChangeRequest | None:
+    at, client = source.at(repository), source.client(repository)
+    owner = at.split("/")[2]
+    # GitHub lists the newest first.
+    asked: dict[str, str | int] = {"state": state, "head": f"{owner}:{branch}", "base": base}
+    for item in client.pages(f"{at}/pulls", doing=doing, parameters=asked):
+        # GitHub ignores a `head` that it does not understand, and lists all.
+        if isinstance(item, dict) and (item.get("head") or {}).get("ref") == branch:
+            return _request(source, repository, item, branch, doing)
+    return None
+
+
+def _request(source: GitHubSource, repository: SourceRepository, told: Any, branch: str, doing: str) -> ChangeRequest:
+    try:
+        url, number, is_open = str(told["html_url"]), int(told["number"]), told["state"] == "open"
+    except (KeyError, TypeError, ValueError):
+        raise source.client(repository).odd(doing, "the answer is no pull request") from None
+    is_merged = told.get("merged_at") is not None
+    return ChangeRequest(url, number, branch, is_open, is_merged, str(told.get("body") or ""))
 
 
 class _Opening:
@@ -43,11 +75,16 @@ class _Opening:
         if base is None:
             raise RemoteNotFound(f"no branch {self.base!r} in {self.repository}", hint="check the update's branch")
         tip = self.source.branch(self.repository, self.branch)
-        existing = None if tip is None else self._open_request()
+        existing = None
+        if tip is not None:
+            existing = _newest(self.source, self.repository, self.branch, self.base, "open", self.doing)
         if existing is not None and tip is not None:
             commit = self._commit(tip)
             if commit is not None:
                 self._send("PATCH", f"/git/refs/heads/{self.branch}", {"sha": commit, "force": False})
+            if not same_text(existing.body, self.proposal.body):
+                text = {"title": self.proposal.title, "body": self.proposal.body}
+                self._send("PATCH", f"/pulls/{existing.number}", text)
             return existing
         commit = self._commit(base)
         if commit is None:
@@ -63,7 +100,8 @@ class _Opening:
             )
         wanted = {"title": self.proposal.title, "body": self.proposal.body, "head": self.branch, "base": self.base}
         try:
-            return self._request(self._send("POST", "/pulls", wanted))
+            made = self._send("POST", "/pulls", wanted)
+            return _request(self.source, self.repository, made, self.branch, self.doing)
         except ImageFactoryError:
             if tip is None:
                 with contextlib.suppress(ImageFactoryError):
@@ -73,28 +111,18 @@ class _Opening:
     def _send(self, method: str, path: str, body: Mapping[str, object] | None) -> Any:
         return self.client.send(method, self.at + path, body, doing=self.doing)[1]
 
-    def _open_request(self) -> ChangeRequest | None:
-        owner = self.at.split("/")[2]
-        asked: dict[str, str | int] = {"state": "open", "head": f"{owner}:{self.branch}", "base": self.base}
-        for item in self.client.pages(f"{self.at}/pulls", doing=self.doing, parameters=asked):
-            # GitHub ignores a `head` that it does not understand, and lists all.
-            if isinstance(item, dict) and (item.get("head") or {}).get("ref") == self.branch:
-                return self._request(item)
-        return None
-
-    def _request(self, told: Any) -> ChangeRequest:
-        try:
-            url, number, is_open = str(told["html_url"]), int(told["number"]), told["state"] == "open"
-        except (KeyError, TypeError, ValueError):
-            raise self.client.odd(self.doing, "the answer is no pull request") from None
-        return ChangeRequest(url, number, self.branch, is_open)
-
     def _is_left_behind(self, tip: str) -> bool:
         told = self.client.get(f"{self.at}/git/commits/{tip}", doing=self.doing)
-        return isinstance(told, dict) and str(told.get("message", "")).strip() == self.proposal.message.strip()
+        message = str(told.get("message", "")) if isinstance(told, dict) else ""
+        trailer = self.proposal.trailer
+        return message.strip() == self.proposal.message.strip() or (
+            trailer is not None and bears_trailer(message, trailer)
+        )
 
     def _commit(self, parent: str) -> str | None:
         """Make the commit of all edits on `parent`, and return its id; None where `parent` has them all."""
+        if not self.edits:
+            return None
         told = self.client.get(f"{self.at}/git/commits/{parent}", doing=self.doing)
         before = sha_of(self.client, told.get("tree") if isinstance(told, dict) else None, self.doing)
         modes = {entry.path: entry.mode for entry in self.source.listing(self.repository, parent)}

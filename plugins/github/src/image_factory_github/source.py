@@ -141,10 +141,15 @@ class GitHubSource:
         )
 
     def open_change_request(self, repository: SourceRepository, proposal: ChangeProposal) -> ChangeRequest:
-        """Open a pull request; one that is open for the branch is returned, after a further commit if edits differ."""
+        """Open a pull request; one open for the branch gets a further commit and a new text, if they differ."""
         from image_factory_github.changes import open_change_request
 
         return open_change_request(self, repository, proposal)
+
+    def change_request(self, repository: SourceRepository, branch: str, base: str) -> ChangeRequest | None:
+        from image_factory_github.changes import find_change_request
+
+        return find_change_request(self, repository, branch, base)
 
     def web_url(self, repository: SourceRepository, revision: str | None = None, path: str | None = None) -> str | None:
         page = f"{self._hosts.of(repository).web}/{self._hosts.full_name(repository)}"

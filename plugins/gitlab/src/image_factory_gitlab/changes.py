@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from image_factory.errors import ImageFactoryError, RemoteNotFound, RemoteRefused, UnsafeValue
 from image_factory.ports import ChangeProposal, ChangeRequest, SourceRepository
+from image_factory.shell.git_paths import bears_trailer, same_text
 from image_factory.shell.git_program import checked_path, checked_ref
 from image_factory_gitlab.source import ORDINARY
 
@@ -27,6 +28,41 @@ Action = Mapping[str, str]
 def open_change_request(source: GitLabSource, repository: SourceRepository, proposal: ChangeProposal) -> ChangeRequest:
     """Open `proposal` as `Source.open_change_request` promises."""
     return _Opening(source, repository, proposal).run()
+
+
+def find_change_request(
+    source: GitLabSource, repository: SourceRepository, branch: str, base: str
+) -> ChangeRequest | None:
+    """Return the newest request from `branch` to `base`, as `Source.change_request` promises."""
+    doing = f"cannot find the merge requests of {branch} on {repository}"
+    return _newest(source, repository, checked_ref(branch), checked_ref(base), None, doing)
+
+
+def _newest(
+    source: GitLabSource, repository: SourceRepository, branch: str, base: str, state: str | None, doing: str
+) -> ChangeRequest | None:
+    client = source.client(repository)
+    asked: dict[str, str | int] = {"source_branch": branch, "target_branch": base}
+    if state is not None:
+        asked["state"] = state
+    # GitLab lists the newest first.
+    for item in client.pages(f"{source.project(repository).at}/merge_requests", doing=doing, parameters=asked):
+        # A fork's branch may have our branch's name; its request is listed here too.
+        if (
+            isinstance(item, dict)
+            and item.get("source_branch") == branch
+            and item.get("source_project_id") == item.get("project_id")
+        ):
+            return _request(source, repository, item, branch, doing)
+    return None
+
+
+def _request(source: GitLabSource, repository: SourceRepository, told: Any, branch: str, doing: str) -> ChangeRequest:
+    try:
+        url, number, state = str(told["web_url"]), int(told["iid"]), told["state"]
+    except (KeyError, TypeError, ValueError):
+        raise source.client(repository).odd(doing, "the answer is no merge request") from None
+    return ChangeRequest(url, number, branch, state == "opened", state == "merged", str(told.get("description") or ""))
 
 
 class _Opening:
@@ -47,11 +83,16 @@ class _Opening:
         if base is None:
             raise RemoteNotFound(f"no branch {self.base!r} in {self.repository}", hint="check the update's branch")
         tip = self.source.branch(self.repository, self.branch)
-        existing = None if tip is None else self._open_request()
+        existing = None
+        if tip is not None:
+            existing = _newest(self.source, self.repository, self.branch, self.base, "opened", self.doing)
         if existing is not None and tip is not None:
             actions = self._actions(tip)
             if actions:
                 self._commit({"actions": actions})
+            if not same_text(existing.body, self.proposal.body):
+                text = {"title": self.proposal.title, "description": self.proposal.body}
+                self.client.send("PUT", f"{self.at}/merge_requests/{existing.number}", text, doing=self.doing)
             return existing
         actions = self._actions(base)
         if not actions:
@@ -70,7 +111,8 @@ class _Opening:
             "remove_source_branch": True,
         }
         try:
-            return self._request(self._send("POST", "/merge_requests", wanted))
+            made = self._send("POST", "/merge_requests", wanted)
+            return _request(self.source, self.repository, made, self.branch, self.doing)
         except ImageFactoryError:
             if tip is None:
                 with contextlib.suppress(ImageFactoryError):
@@ -80,32 +122,13 @@ class _Opening:
     def _send(self, method: str, path: str, body: Mapping[str, object] | None) -> Any:
         return self.client.send(method, self.at + path, body, doing=self.doing)
 
-    def _open_request(self) -> ChangeRequest | None:
-        asked: dict[str, str | int] = {
-            "state": "opened",
-            "source_branch": self.branch,
-            "target_branch": self.base,
-        }
-        for item in self.client.pages(f"{self.at}/merge_requests", doing=self.doing, parameters=asked):
-            # A fork's branch may have our branch's name; its request is listed here too.
-            if (
-                isinstance(item, dict)
-                and item.get("source_branch") == self.branch
-                and item.get("source_project_id") == item.get("project_id")
-            ):
-                return self._request(item)
-        return None
-
-    def _request(self, told: Any) -> ChangeRequest:
-        try:
-            url, number, is_open = str(told["web_url"]), int(told["iid"]), told["state"] == "opened"
-        except (KeyError, TypeError, ValueError):
-            raise self.client.odd(self.doing, "the answer is no merge request") from None
-        return ChangeRequest(url, number, self.branch, is_open)
-
     def _is_left_behind(self, tip: str) -> bool:
         told = self.client.get(f"{self.at}/repository/commits/{tip}", doing=self.doing)
-        return isinstance(told, dict) and str(told.get("message", "")).strip() == self.proposal.message.strip()
+        message = str(told.get("message", "")) if isinstance(told, dict) else ""
+        trailer = self.proposal.trailer
+        return message.strip() == self.proposal.message.strip() or (
+            trailer is not None and bears_trailer(message, trailer)
+        )
 
     def _actions(self, parent: str) -> Sequence[Action]:
         """Return what makes `parent` hold all edits; nothing where it holds them."""

@@ -164,10 +164,15 @@ class GitLabSource:
         return sorted(entry.path for entry in known if entry.kind == "blob")
 
     def open_change_request(self, repository: SourceRepository, proposal: ChangeProposal) -> ChangeRequest:
-        """Open a merge request; one that is open for the branch is returned, after a further commit if edits differ."""
+        """Open a merge request; one open for the branch gets a further commit and a new text, if they differ."""
         from image_factory_gitlab.changes import open_change_request
 
         return open_change_request(self, repository, proposal)
+
+    def change_request(self, repository: SourceRepository, branch: str, base: str) -> ChangeRequest | None:
+        from image_factory_gitlab.changes import find_change_request
+
+        return find_change_request(self, repository, branch, base)
 
     def web_url(self, repository: SourceRepository, revision: str | None = None, path: str | None = None) -> str | None:
         page = self.project(repository).web

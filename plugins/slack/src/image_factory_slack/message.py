@@ -32,8 +32,10 @@ _EMOJI = {
     EventKind.REBUILD_SUCCEEDED: ":white_check_mark:",
     EventKind.REBUILD_FAILED: ":x:",
     EventKind.CONSUMER_UPDATED: ":package:",
+    EventKind.CONSUMER_FAILED: ":no_entry_sign:",
     EventKind.EMERGENCY_REQUESTED: ":rotating_light:",
     EventKind.EMERGENCY_FINISHED: ":checkered_flag:",
+    EventKind.EMERGENCY_ALARM: ":bell:",
 }
 
 

@@ -16,9 +16,11 @@ MAX_NAMED = 10
 """Dependents that an event names; beyond it says how many more there are."""
 
 _URGENCY = (
+    EventKind.EMERGENCY_ALARM,
     EventKind.EMERGENCY_REQUESTED,
     EventKind.EMERGENCY_FINISHED,
     EventKind.REBUILD_FAILED,
+    EventKind.CONSUMER_FAILED,
     EventKind.ANALYSIS_FAILED,
     EventKind.TAG_VANISHED,
     EventKind.BASE_MOVED,

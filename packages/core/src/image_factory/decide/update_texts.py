@@ -6,11 +6,15 @@ take for its own is shown as code.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
-from image_factory.decide.consumers import TRAILER, shown_version
+from image_factory.decide.consumers import NO_POLICY, TRAILER, shown_version
 from image_factory.model.event import one_line
+from image_factory.model.image_state import Build, ImageState, format_time
 
 MAX_NAMED = 3
 """Images that a commit's first line names; beyond it says how many there are."""
@@ -64,3 +68,93 @@ def subject_of(notes: Sequence[Note]) -> str:
     if len(subject) > MAX_SUBJECT and len(named) > 1:
         return f"Update {len(named)} images in {where}"
     return subject
+
+
+# --- change requests ---------------------------------------------------------------------------------
+
+
+MAX_BODY = 50_000
+"""Characters of a change request's text: GitHub takes 65,536."""
+
+_MARK = re.compile(r"<!-- image-factory-update: ([a-z0-9 -]*) -->")
+_URL = re.compile(r"https?://[A-Za-z0-9._~:/?#@!$&*+,;=%-]+\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A version that goes to a file, and the build that made it, where that is recorded."""
+
+    note: Note
+    build: Build | None
+
+
+def evidence_of(state: ImageState) -> Build | None:
+    """Return the recorded build that made the image's present digest, else its present version; None for none."""
+    digest, version = state.runtime.current_digest, state.runtime.current_version
+    builds = state.history.rebuild_history[::-1]
+    for build in builds:
+        if digest is not None and build.digest == digest:
+            return build
+    return next((build for build in builds if version is not None and build.version == version), None)
+
+
+def request_body(items: Sequence[Evidence]) -> str:
+    """Return the text of the change request that holds `items`: what changes where, and why it was built."""
+    by_image: dict[tuple[str, str | None, str | None], list[Evidence]] = {}
+    for item in items:
+        by_image.setdefault((item.note.image, item.note.version, item.note.digest), []).append(item)
+    mark = f"<!-- image-factory-update: {' '.join(item.note.id for item in items)} -->"
+    lines = ["New versions of images that these files name."]
+    left = len(by_image)
+    for same in by_image.values():
+        section = _section(same)
+        if sum(map(len, lines)) + sum(map(len, section)) + len(mark) > MAX_BODY:
+            lines += ["", f"And {left} more images; the commit lists them."]
+            break
+        lines += section
+        left -= 1
+    return "\n".join([*lines, "", mark, ""])
+
+
+def request_ids(body: str) -> frozenset[str]:
+    """Return the ids of what a change request of ours holds, by its text."""
+    return frozenset(found for mark in _MARK.findall(body) for found in mark.split())
+
+
+def _section(items: Sequence[Evidence]) -> list[str]:
+    note, build = items[0].note, items[0].build
+    lines = ["", f"### {note.image} {_code(note.shown)}", ""]
+    if note.was is not None:
+        lines.append(f"- Version: {_code(note.was)} → {_code(note.shown)}")
+    if note.digest is not None:
+        lines.append(f"- Digest: {_code(note.digest)}")
+    for item in items:
+        keys = f" ({', '.join(_code(key) for key in item.note.keys)})" if item.note.keys else ""
+        lines.append(f"- File: {_code(item.note.path)}{keys}")
+    if build is not None and build.causes:
+        lines.append("- Built because:")
+        lines += [f"  - {_cause(cause)}" for cause in build.causes[:MAX_CAUSES]]
+        if len(build.causes) > MAX_CAUSES:
+            lines.append(f"  - and {len(build.causes) - MAX_CAUSES} more")
+    elif build is not None:
+        lines.append(f"- Built because: {_code(build.reason)}")
+    if build is not None and build.url is not None and _URL.match(build.url):
+        lines.append(f"- Build: <{build.url}>")
+    elif build is None:
+        lines.append("- Build: none is recorded for this version")
+    lines.append(f"- Policy: {NO_POLICY}")
+    return lines
+
+
+def _cause(cause: Mapping[str, Any]) -> str:
+    before = _code(str(cause["from"])) if cause.get("from") else "unknown"
+    told = f"{_code(str(cause.get('base', 'unknown')))}: {before} → {_code(str(cause.get('to', 'unknown')))}"
+    seen = cause.get("seenAt")
+    if seen is None:
+        return told
+    return f"{told}, first seen {_code(format_time(seen) if isinstance(seen, datetime) else str(seen))}"
+
+
+def _code(text: str) -> str:
+    """Return text as Markdown's code, which nothing within it ends."""
+    return f"`{one_line(text).replace('`', chr(39))}`"

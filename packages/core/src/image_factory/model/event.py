@@ -20,8 +20,10 @@ class EventKind(StrEnum):
     REBUILD_SUCCEEDED = "rebuild-succeeded"
     REBUILD_FAILED = "rebuild-failed"
     CONSUMER_UPDATED = "consumer-updated"
+    CONSUMER_FAILED = "consumer-failed"
     EMERGENCY_REQUESTED = "emergency-requested"
     EMERGENCY_FINISHED = "emergency-finished"
+    EMERGENCY_ALARM = "emergency-alarm"
 
     @property
     def headline(self) -> str:
@@ -38,8 +40,10 @@ _TITLES = {
     EventKind.REBUILD_SUCCEEDED: "Rebuild succeeded",
     EventKind.REBUILD_FAILED: "Rebuild failed",
     EventKind.CONSUMER_UPDATED: "Consumer updated",
+    EventKind.CONSUMER_FAILED: "Consumer not updated",
     EventKind.EMERGENCY_REQUESTED: "Emergency rebuild requested",
     EventKind.EMERGENCY_FINISHED: "Emergency rebuild finished",
+    EventKind.EMERGENCY_ALARM: "Many emergency rebuilds",
 }
 
 

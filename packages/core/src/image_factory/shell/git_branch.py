@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from image_factory.errors import RemoteNotFound, RemoteRefused, UnsafeValue
+from image_factory.errors import ImageFactoryError, RemoteRefused, UnsafeValue
 from image_factory.ports import Credentials
 from image_factory.shell.git import TemporaryIndex, checked_message, identity_variables
 from image_factory.shell.git_clone import transport_of
@@ -55,7 +55,9 @@ class RemoteBranch:
         mirror = self._mirror()
         mirror.fetch(parent)
         git = Git(mirror.folder, is_exact=True)
-        modes = self._modes(git, parent, list(paths))
+        modes, refused = self._modes(git, parent, list(paths))
+        for error in refused.values():
+            raise error
         lines = []
         for path, content in paths.items():
             oid = git.run("hash-object", "-w", "--stdin", stdin=content, doing=doing).text()
@@ -71,6 +73,16 @@ class RemoteBranch:
             extra=identity_variables(name, email),
             doing=doing,
         ).text()
+
+    def refused(self, parent: str, paths: Iterable[str]) -> Mapping[str, ImageFactoryError]:
+        """Return the paths that are no ordinary files of `parent`, so that no commit can change them, and why.
+
+        Raises:
+            Unavailable, AuthenticationRequired, RemoteNotFound, ProtocolError: what the remote answers.
+        """
+        mirror = self._mirror()
+        mirror.fetch(parent)
+        return self._modes(Git(mirror.folder, is_exact=True), parent, list(paths))[1]
 
     def push(self, commit: str) -> bool:
         """Push a commit that `commit` returned; return whether it is on the branch now, which may have moved meanwhile.
@@ -119,8 +131,8 @@ class RemoteBranch:
     def _mirror(self) -> Mirror:
         return Mirror(self.url, transport_of(self.url), mirror_folder(self.cache, self.url), self.credentials)
 
-    def _modes(self, git: Git, parent: str, paths: list[str]) -> dict[str, str]:
-        """Return the mode of each file; a path that leads over a link is none of the tree's."""
+    def _modes(self, git: Git, parent: str, paths: list[str]) -> tuple[dict[str, str], dict[str, ImageFactoryError]]:
+        """Return the mode of each file that the tree lists, and why a path cannot be changed."""
         listed = git.attempt("ls-tree", "-z", "--full-tree", parent, "--", *paths)
         if not listed.is_ok:
             raise failure(listed, f"cannot list the files of {parent[:12]} of {self.url}")
@@ -129,14 +141,19 @@ class RemoteBranch:
             fields, tab, path = entry.partition("\t")
             if tab:
                 modes[path] = fields.split()[0]
+        refused: dict[str, ImageFactoryError] = {}
         for path in paths:
-            if path not in modes:
-                raise RemoteNotFound(
-                    f"no file {path} in {self.url} at {parent[:12]}", hint="name the file itself, not a link on the way"
+            try:
+                _editable(path)
+            except UnsafeValue as error:
+                refused[path] = error
+                continue
+            if modes.get(path) not in _ORDINARY:
+                what = "lies behind a link" if path not in modes else "is no ordinary file"
+                refused[path] = RemoteRefused(
+                    f"{path} {what} in {self.url} at {parent[:12]}", hint="name the file that it leads to"
                 )
-            if modes[path] not in _ORDINARY:
-                raise RemoteRefused(f"{path} in {self.url} is no ordinary file", hint="name the file that it leads to")
-        return modes
+        return modes, refused
 
 
 def _editable(path: str) -> str:

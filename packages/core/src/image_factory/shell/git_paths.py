@@ -39,3 +39,14 @@ def linked_path(path: str, link: str, doing: str) -> str:
         elif part not in ("", "."):
             parts.append(part)
     return "/".join(parts)
+
+
+def bears_trailer(message: str, key: str) -> bool:
+    """Whether a commit's message has a trailer of that key in its last paragraph."""
+    last = message.strip().rpartition("\n\n")[2]
+    return any(line.startswith(f"{key}: ") for line in last.splitlines())
+
+
+def same_text(told: str, wanted: str) -> bool:
+    """Whether a provider tells the text that it was given: it may have changed line ends and what surrounds it."""
+    return " ".join(told.split()) == " ".join(wanted.split())

@@ -159,6 +159,10 @@ class GitSource:
             hint="use a provider that has them, such as github, or mode: push",
         )
 
+    def change_request(self, repository: SourceRepository, branch: str, base: str) -> ChangeRequest | None:
+        """Return None: git itself knows no change requests."""
+        return None
+
     def web_url(self, repository: SourceRepository, revision: str | None = None, path: str | None = None) -> str | None:
         return None
 

@@ -330,8 +330,8 @@ def pull_request(urls: Urls, pull: Mapping[str, Any], *, is_simple: bool) -> Jso
         "milestone": None,
         "created_at": pull["created_at"],
         "updated_at": pull["created_at"],
-        "closed_at": None,
-        "merged_at": None,
+        "closed_at": pull["closed_at"],
+        "merged_at": pull["closed_at"] if pull["is_merged"] else None,
         "merge_commit_sha": None,
         "assignee": None,
         "head": side(pull["head"], pull["head_sha"]),
@@ -344,7 +344,7 @@ def pull_request(urls: Urls, pull: Mapping[str, Any], *, is_simple: bool) -> Jso
         return simple
     return {
         **simple,
-        "merged": False,
+        "merged": pull["is_merged"],
         "mergeable": None,
         "mergeable_state": "unknown",
         "merged_by": None,

@@ -393,6 +393,14 @@ def _create_pull(asked: Asked) -> Answer:
     return Answer(201, shapes.pull_request(asked.urls, asdict(pull), is_simple=False))
 
 
+def _update_pull(asked: Asked, number: str) -> Answer:
+    pull = next((one for one in asked.owner.state(asked.urls.full_name).pulls if str(one.number) == number), None)
+    if pull is None:
+        raise Refusal(404, "Not Found")
+    pull.title, pull.body = asked.body.get("title", pull.title), asked.body.get("body", pull.body)
+    return Answer(200, shapes.pull_request(asked.urls, asdict(pull), is_simple=False))
+
+
 # --- workflows --------------------------------------------------------------------------------------------
 
 
@@ -526,6 +534,7 @@ _ROUTES: tuple[tuple[str, str, Callable[..., Answer]], ...] = (
     ("GET", "/contents/?(.*)", _contents),
     ("GET", "/pulls", _pulls),
     ("POST", "/pulls", _create_pull),
+    ("PATCH", r"/pulls/(\d+)", _update_pull),
     ("GET", _WORKFLOW, _get_workflow),
     ("POST", f"{_WORKFLOW}/dispatches", _dispatch),
     ("GET", f"{_WORKFLOW}/runs", _runs),

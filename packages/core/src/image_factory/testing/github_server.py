@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from image_factory.shell.git_program import Git
 from image_factory.testing.git_server import GitServer, git_answer, read_body
 from image_factory.testing.github_routes import Answer, Refusal, answer
 
@@ -58,6 +59,8 @@ class Pull:
     body: str
     created_at: str
     state: str = "open"
+    closed_at: str | None = None
+    is_merged: bool = False
 
 
 @dataclass(slots=True)
@@ -175,6 +178,21 @@ class GitHubServer:
             run = next(run for run in self.state(full_name).runs if run.id == run_id)
             run.status, run.updated_at = status, self.tick()
             run.conclusion = conclusion if status == "completed" else None
+
+    def settle_pull(self, full_name: str, number: int, *, merge: bool) -> None:
+        """Merge a pull request, with a merge commit as GitHub makes it, or close it; its branch stays."""
+        with self.lock:
+            pull = next(pull for pull in self.state(full_name).pulls if pull.number == number)
+            pull.state, pull.closed_at, pull.is_merged = "closed", self.tick(), merge
+            if merge:
+                git = Git(self.repositories.path(f"{full_name}.git"), is_exact=True)
+                base, doing = f"refs/heads/{pull.base}", f"cannot merge {number}"
+                tree = git.run("merge-tree", "--write-tree", base, pull.head_sha, doing=doing).text()
+                who = {
+                    f"GIT_{role}_{part}": "web-flow" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")
+                }
+                words = ("commit-tree", tree, "-p", base, "-p", pull.head_sha, "-m", f"Merge pull request #{number}")
+                git.run("update-ref", base, git.run(*words, extra=who, doing=doing).text(), doing=doing)
 
     def tick(self) -> str:
         """Return an instant that is later than every one before."""

@@ -346,6 +346,16 @@ def _create_merge_request(asked: Asked) -> Answer:
     return Answer(201, _merge_request_json(asked, made))
 
 
+def _update_merge_request(asked: Asked, iid: str) -> Answer:
+    one = next((one for one in asked.owner.state(asked.project).merge_requests if str(one.iid) == iid), None)
+    if one is None:
+        raise Refusal(404, "404 Not found")
+    one.title, one.description = asked.body.get("title", one.title), asked.body.get("description", one.description)
+    if asked.body.get("state_event") == "close":
+        one.state = "closed"
+    return Answer(200, _merge_request_json(asked, one))
+
+
 def _merge(asked: Asked, iid: str) -> Answer:
     one = next((one for one in asked.owner.state(asked.project).merge_requests if str(one.iid) == iid), None)
     if one is None:
@@ -504,6 +514,7 @@ _ROUTES: tuple[tuple[str, str, Callable[..., Answer]], ...] = (
     ("GET", "/repository/tree", _tree),
     ("GET", "/merge_requests", _merge_requests),
     ("POST", "/merge_requests", _create_merge_request),
+    ("PUT", r"/merge_requests/(\d+)", _update_merge_request),
     ("PUT", r"/merge_requests/(\d+)/merge", _merge),
     ("POST", "/trigger/pipeline", _trigger),
     ("POST", "/pipeline", _create_pipeline),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from image_factory.decide.consumers import Step, entry_id, shown_version, update_id
 from image_factory.decide.update_texts import Note
-from image_factory.errors import ImageFactoryError, InvalidReference, NotFound, RemoteNotFound, UserError
+from image_factory.errors import ImageFactoryError, InvalidReference, NotFound, RemoteError, RemoteNotFound, UserError
 from image_factory.model.enrollment import Update
 from image_factory.model.image_state import Consumer, ImageState
 from image_factory.model.mention import FOLDER_TYPES, ImageVersion, Target
@@ -96,7 +96,7 @@ def edit_files(
             new = _replaced(updater, edited.new[path], path, wanted)
             untouched = _replaced(updater, edited.old[path], path, wanted) == edited.old[path]
         except ImageFactoryError as error:
-            if getattr(error, "transient", False):
+            if is_passing(error):
                 raise
             edited.failed.append((wanted, error))
             continue
@@ -104,6 +104,11 @@ def edit_files(
         (edited.held if untouched else edited.edited).append(wanted)
         edited.paths[wanted] = path
     return edited
+
+
+def is_passing(error: ImageFactoryError | None) -> bool:
+    """Whether an error may be gone at the next try, so that it says nothing of an entry."""
+    return isinstance(error, RemoteError) and error.transient
 
 
 def _file_of(updater: FileUpdater, source: Source, place: SourceRepository, revision: str, entry: Update) -> str:

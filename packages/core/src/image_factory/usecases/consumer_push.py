@@ -20,7 +20,7 @@ from image_factory.ports import Source, SourceRepository
 from image_factory.shell.git import pause
 from image_factory.shell.git_branch import RemoteBranch
 from image_factory.shell.git_source import default_cache
-from image_factory.usecases.consumer_files import Edited, Wanted, edit_files
+from image_factory.usecases.consumer_files import Edited, Wanted, edit_files, is_passing
 from image_factory.usecases.workbench import Workbench
 
 ATTEMPTS = 30
@@ -38,8 +38,14 @@ class Carried:
     url: str | None = None
     error: ImageFactoryError | None = None
     """Why it is not done, or was undone."""
+    waits: str = ""
+    """What it waits for, where nothing is new."""
     is_done: bool = False
     """Whether the version has come to its file by us, so that people are told."""
+
+    @property
+    def error_is_passing(self) -> bool:
+        return is_passing(self.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,27 +87,40 @@ def push_updates(bench: Workbench, target: Target, *, dry_run: bool = False) -> 
         edited = edit_files(bench.plugins, target.source, target.place, revision, target.entries)
         if ids is None and any(wanted.step is Step.CARRY for wanted in (*edited.held, *edited.edited)):
             ids = branch.trailers(revision, TRAILER)
-        settled = [_held(wanted, target, ids or ()) for wanted in edited.held]
-        settled += [_failed(wanted, error) for wanted, error in edited.failed]
-        undone = [wanted for wanted in edited.edited if _was_pushed(wanted, ids or ())]
-        settled += [_reverted(wanted, target) for wanted in undone]
-        todo = [wanted for wanted in edited.edited if wanted not in undone]
-        if undone and todo:
-            edited = edit_files(bench.plugins, target.source, target.place, revision, todo)
+        settled = [_held(wanted, ids or ()) for wanted in edited.held]
+        settled += [failed(wanted, error) for wanted, error in edited.failed]
+        refused = branch.refused(revision, edited.changes) if edited.edited else {}
+        todo: list[Wanted] = []
+        for wanted in edited.edited:
+            if _was_pushed(wanted, ids or ()):
+                settled.append(reverted(wanted, target))
+            elif edited.paths[wanted] in refused:
+                settled.append(failed(wanted, refused[edited.paths[wanted]]))
+            else:
+                todo.append(wanted)
         if not todo:
             return Delivered(tuple(settled))
-        if dry_run:
-            return Delivered((*settled, *(_pushed(wanted, target, None) for wanted in todo)), edited)
-        message = commit_message([wanted.note() for wanted in todo], str(target))
-        identity = bench.settings.commit
-        commit = branch.commit(revision, edited.changes, message, name=identity.name, email=identity.email)
-        if branch.push(commit):
+        if len(todo) < len(edited.edited):
+            edited = edit_files(bench.plugins, target.source, target.place, revision, todo)
+        url = None
+        if not dry_run:
+            try:
+                commit = _commit(bench, branch, revision, edited, commit_message([w.note() for w in todo], str(target)))
+                if not branch.push(commit):
+                    bench.clock.sleep(timedelta(seconds=pause(attempt)))
+                    continue
+            except ImageFactoryError as error:
+                return Delivered((*settled, *(failed(wanted, error) for wanted in todo)))
             url = target.source.web_url(target.place, commit)
-            return Delivered((*settled, *(_pushed(wanted, target, url) for wanted in todo)), edited)
-        bench.clock.sleep(timedelta(seconds=pause(attempt)))
+        return Delivered((*settled, *(_pushed(wanted, target, url) for wanted in todo)), edited)
     raise Unavailable(
         f"cannot push to {target}: it moved at each of {ATTEMPTS} attempts", hint="the next run tries again"
     )
+
+
+def _commit(bench: Workbench, branch: RemoteBranch, parent: str, edited: Edited, message: str) -> str:
+    identity = bench.settings.commit
+    return branch.commit(parent, edited.changes, message, name=identity.name, email=identity.email)
 
 
 def cache_folder(bench: Workbench) -> Path:
@@ -117,7 +136,7 @@ def _was_pushed(wanted: Wanted, ids: Sequence[str]) -> bool:
     return latest_id(ids, wanted.image, wanted.entry) == wanted.id
 
 
-def _held(wanted: Wanted, target: Target, ids: Sequence[str]) -> Carried:
+def _held(wanted: Wanted, ids: Sequence[str]) -> Carried:
     if wanted.step is Step.VERIFY:
         url = None if wanted.known is None else wanted.known.url
         return Carried(wanted, ConsumerStatus.CURRENT, f"{wanted.where} holds {wanted.shown}", url)
@@ -132,7 +151,8 @@ def _pushed(wanted: Wanted, target: Target, url: str | None) -> Carried:
     return Carried(wanted, ConsumerStatus.PUSHED, note, url, is_done=True)
 
 
-def _reverted(wanted: Wanted, target: Target) -> Carried:
+def reverted(wanted: Wanted, target: Target) -> Carried:
+    """Return that somebody took a version back."""
     error = Conflict(
         f"{wanted.shown} was pushed to {wanted.where}, and taken back on {target.branch}",
         hint=f"it is left so until there is another version of {wanted.image}; or change the file by hand",
@@ -140,5 +160,6 @@ def _reverted(wanted: Wanted, target: Target) -> Carried:
     return Carried(wanted, ConsumerStatus.REVERTED, "", None, error)
 
 
-def _failed(wanted: Wanted, error: ImageFactoryError) -> Carried:
+def failed(wanted: Wanted, error: ImageFactoryError) -> Carried:
+    """Return that an entry could not be done."""
     return Carried(wanted, ConsumerStatus.FAILED, "", None, error)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from image_factory.decide.consumers import Step, check_gate, decide_step, entry_keys, find_consumer, recorded
-from image_factory.errors import ImageFactoryError, NotFound, UserError
+from image_factory.errors import ImageFactoryError, NotFound
 from image_factory.model.enrollment import Enrollment, Kind, Update
 from image_factory.model.event import Event, EventKind
 from image_factory.model.image_state import Consumer, ConsumerStatus, ImageState
@@ -22,6 +22,7 @@ from image_factory.ports import SourceRepository
 from image_factory.shell.store import FileChange
 from image_factory.usecases.consumer_files import Wanted
 from image_factory.usecases.consumer_push import Carried, Delivered, Target, push_updates
+from image_factory.usecases.consumer_requests import propose_updates
 from image_factory.usecases.outcome import Done, Failed, Outcome, Skipped
 from image_factory.usecases.workbench import Workbench
 
@@ -179,7 +180,7 @@ def _targets(bench: Workbench, images: Sequence[_Image]) -> list[Target]:
 def _deliver(bench: Workbench, target: Target, *, dry_run: bool) -> Delivered:
     try:
         if target.entries[0].entry.mode == "pr":
-            raise UserError("change requests are not opened yet", hint="set mode: push")
+            return propose_updates(bench, target, dry_run=dry_run)
         return push_updates(bench, target, dry_run=dry_run)
     except ImageFactoryError as error:
         fields = {"image": None, "op": "update", "input": str(target), "hint": error.hint}
@@ -194,7 +195,7 @@ def _recorded(image: _Image, now: datetime) -> ImageState:
     for entry in image.enrollment.updates:
         known = find_consumer(image.state.runtime.consumers, entry)
         carried = became.get(id(entry))
-        if carried is not None and not getattr(carried.error, "transient", False):
+        if carried is not None and not carried.error_is_passing:
             known = recorded(known, _consumer(carried, now))
         if known is not None and known not in consumers:
             consumers.append(known)
@@ -233,7 +234,9 @@ def _outcomes(image: _Image) -> list[Outcome]:
     if image.refusal is not None:
         outcomes.append(Failed(name, image.refusal))
     if not outcomes:
-        outcomes.append(Skipped(name, "; ".join(image.resting) or "nothing names it any more"))
+        waits = [carried.waits for carried in image.carried if carried.waits]
+        reasons = dict.fromkeys((*waits, *image.resting))
+        outcomes.append(Skipped(name, "; ".join(reasons) or "nothing names it any more"))
     return outcomes
 
 
@@ -250,11 +253,18 @@ def _told(carried: Carried) -> ImageFactoryError:
 def _events(image: _Image, now: datetime) -> list[Event]:
     events = []
     for carried in image.carried:
-        wanted = carried.wanted
+        wanted, known = carried.wanted, carried.wanted.known
         facts = {"Version": wanted.shown, "Digest": wanted.digest or "", "Where": wanted.where}
         if carried.is_done:
-            summary = f"{wanted.image} {wanted.shown} goes to {wanted.place}."
+            verb = "is proposed to" if carried.status is ConsumerStatus.PROPOSED else "is in"
+            summary = f"{wanted.image} {wanted.shown} {verb} {wanted.place}."
             events.append(Event(EventKind.CONSUMER_UPDATED, now, wanted.image, summary, _known(facts), carried.url))
+        elif carried.error is not None and not carried.error_is_passing:
+            told = _told(carried)
+            if known is None or recorded(known, _consumer(carried, now)) is not known:
+                facts |= {"Problem": told.message, "What to do": told.hint}
+                summary = f"{wanted.image} {wanted.shown} is not in {wanted.place}."
+                events.append(Event(EventKind.CONSUMER_FAILED, now, wanted.image, summary, _known(facts), carried.url))
     return events
 
 
