@@ -13,7 +13,6 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
@@ -236,6 +235,7 @@ class HttpClient:
 
     def _open(self, ca_file: str, *, trust_environment: bool) -> httpx.Client:
         import ssl
+        from http.cookiejar import CookieJar, DefaultCookiePolicy
 
         import httpx
 

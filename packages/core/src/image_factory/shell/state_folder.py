@@ -24,9 +24,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from pydantic import ValidationError
 
 from image_factory.errors import ImageFactoryError, InvalidState, Location, NotFound, UnsafeValue
-from image_factory.model.hold import Hold
 from image_factory.model.image_state import BaseState, ImageState
-from image_factory.model.request import RebuildRequest
 from image_factory.shell.state_cache import (
     CachedFile,
     Signature,
@@ -38,10 +36,13 @@ from image_factory.shell.state_cache import (
 from image_factory.state.layout import file_state_name
 
 if TYPE_CHECKING:
+    # Their shapes take as long to build as an image's, and most commands ask for neither.
+    from image_factory.model.hold import Hold
+    from image_factory.model.request import RebuildRequest
     from image_factory.shell.read_ahead import Parsed, ReadAhead
 
-AnyRecord = ImageState | BaseState | RebuildRequest | Hold
-T = TypeVar("T", bound=AnyRecord)
+    AnyRecord = ImageState | BaseState | RebuildRequest | Hold
+T = TypeVar("T", bound="AnyRecord")
 
 MIN_FOR_PROCESSES = 1_000
 """Files to parse from which on starting processes is quicker than parsing alone (measured: from about 400)."""

@@ -19,22 +19,23 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from image_factory.errors import Conflict, InvalidState, NotFound, UnsafeValue, UnsupportedVersion
-from image_factory.model.hold import Hold
 from image_factory.model.image_state import BaseState, ImageState, StateFolder
-from image_factory.model.request import RebuildRequest
 from image_factory.model.settings import Settings
 from image_factory.shell.folder import own_folder
 from image_factory.shell.state_cache import StateCache, content_digest
-from image_factory.shell.state_folder import AnyRecord, Loaded, check_place, read_folder, read_text
+from image_factory.shell.state_folder import Loaded, check_place, read_folder, read_text
 from image_factory.shell.state_lock import TIMEOUT, StateLock
 from image_factory.state.layout import BASE_IMAGES, CORRUPT_SUFFIX, HOLDS, IMAGES, REQUESTS, state_path
 
 if TYPE_CHECKING:
+    from image_factory.model.hold import Hold
+    from image_factory.model.request import RebuildRequest
     from image_factory.shell.read_ahead import ReadAhead
+    from image_factory.shell.state_folder import AnyRecord
 
 __all__ = ["FileChange", "Loaded", "Overtaken", "Store"]
 
-T = TypeVar("T", bound=AnyRecord)
+T = TypeVar("T", bound="AnyRecord")
 
 TEMPORARY_SUFFIX = ".tmp"
 
@@ -119,12 +120,16 @@ class Store:
 
     def requests(self) -> Loaded[RebuildRequest]:
         """Return the rebuild request of each image that has or had one; raises what `images` raises."""
+        from image_factory.model.request import RebuildRequest
+
         loaded = self._read(REQUESTS, RebuildRequest)
         self._loaded[REQUESTS] = loaded
         return loaded
 
     def holds(self) -> Loaded[Hold]:
         """Return what people have stopped, ended holds included; raises what `images` raises."""
+        from image_factory.model.hold import Hold
+
         loaded = self._read(HOLDS, Hold)
         self._loaded[HOLDS] = loaded
         return loaded
