@@ -3,6 +3,9 @@
 // come, a JSON list of their YAML texts. The argument is cdk8s' folder.
 // Keys keep their order: CDK8S_DISABLE_SORT is set by who calls, and metadata, which cdk8s sorts all the
 // same, is put back by a patch.
+// V8's last compiler takes a core of its own, on which Python plans meanwhile, and repays that only after
+// some ten thousand charts.
+require("node:v8").setFlagsFromString("--no-opt");
 const { ApiObject, App, Chart, JsonPatch, Yaml } = require(process.argv[2]);
 
 function render(resources) {
