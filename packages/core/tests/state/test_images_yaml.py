@@ -444,7 +444,13 @@ _ENTRIES = st.fixed_dictionaries(
 _COMMENTS = st.text(st.characters(exclude_categories=["C"], exclude_characters="\x85\u2028\u2029"), max_size=12)
 
 
-@given(st.lists(st.tuples(_ENTRIES, _COMMENTS), max_size=4, unique_by=lambda pair: str(pair[0]["name"])))
+@given(
+    st.lists(
+        st.tuples(_ENTRIES, _COMMENTS),
+        max_size=4,
+        unique_by=(lambda pair: str(pair[0]["name"]), lambda pair: str(pair[0]["tag"])),
+    )
+)
 def test_entries_added_one_by_one_are_all_there_and_no_earlier_line_has_changed(
     added: list[tuple[dict[str, Any], str]],
 ) -> None:
