@@ -26,35 +26,43 @@ PACKAGE = "@octokit/openapi@23.0.2"
 FILE = "api.github.com.json"
 VARIABLE = "IMAGE_FACTORY_GITHUB_OPENAPI"
 """The environment variable that says where the file lies."""
+WEBHOOKS_PACKAGE = "@octokit/openapi-webhooks@12.1.0"
+WEBHOOKS_VARIABLE = "IMAGE_FACTORY_GITHUB_WEBHOOKS"
+"""The same for the description of webhooks, a package and a file of its own."""
 
 Json = Mapping[str, Any]
 
 
-def find_description(cache: Path | None = None) -> tuple[Path | None, str]:
+def find_description(
+    cache: Path | None = None, *, package: str = PACKAGE, variable: str = VARIABLE
+) -> tuple[Path | None, str]:
     """Return where the description lies, or None with the reason why there is none.
 
     Args:
         cache: where it is kept once it was fetched; the user's cache folder where it is None.
+        package: npm's package with its version; `WEBHOOKS_PACKAGE` for that of webhooks.
+        variable: the environment variable that names the file instead.
     """
-    named = os.environ.get(VARIABLE)
+    named = os.environ.get(variable)
     if named:
-        return (Path(named), "") if Path(named).is_file() else (None, f"${VARIABLE} names no file: {named}")
+        return (Path(named), "") if Path(named).is_file() else (None, f"${variable} names no file: {named}")
+    name, _, version = package.rpartition("@")
     base = os.environ.get("XDG_CACHE_HOME", "")
     folder = cache or (Path(base) if base else Path.home() / ".cache") / "image-factory" / "openapi"
-    kept = folder / f"{PACKAGE.rpartition('@')[2]}-{FILE}"
+    kept = folder / (f"{version}-{FILE}" if package == PACKAGE else f"{name.rpartition('/')[2]}-{version}-{FILE}")
     if kept.is_file():
         return kept, ""
     npm = shutil.which("npm")
     if npm is None:
-        return None, f"GitHub's OpenAPI description is not here (${VARIABLE}), and npm, which would fetch it, neither"
+        return None, f"GitHub's OpenAPI description is not here (${variable}), and npm, which would fetch it, neither"
     with tempfile.TemporaryDirectory(prefix="image-factory-openapi-") as work:
-        words = ["install", "--silent", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", work, PACKAGE]
+        words = ["install", "--silent", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", work, package]
         try:
             # npm needs its own configuration, which may name a registry.
             fetched = run_tool([npm, *words], environment=dict(os.environ), timeout=timedelta(minutes=3))
         except ImageFactoryError as error:
             return None, f"npm cannot fetch GitHub's OpenAPI description: {error}"
-        found = Path(work) / "node_modules/@octokit/openapi/generated" / FILE
+        found = Path(work) / "node_modules" / name / "generated" / FILE
         if not fetched.is_ok or not found.is_file():
             return None, f"npm cannot fetch GitHub's OpenAPI description: {fetched.complaint()}"
         folder.mkdir(parents=True, exist_ok=True)
@@ -80,6 +88,20 @@ class Description:
         found += [f"{at}: request: {problem}" for problem in self._request_problems(operation, exchange)]
         found += [f"{at}: {exchange.status}: {problem}" for problem in self._answer_problems(operation, exchange)]
         return found
+
+    def webhook_problems(self, event: str, body: bytes) -> list[str]:
+        """Return what in a delivery the description of webhooks does not allow, one line each."""
+        told = json.loads(body)
+        action = str(told.get("action", "")).replace("_", "-")
+        name = event.replace("_", "-") + (f"-{action}" if action else "")
+        if name not in self._whole.get("webhooks", {}):
+            return [f"no such event: {name}"]
+        content = self._whole["webhooks"][name]["post"]["requestBody"]["content"]
+        schema = self._resolved(content["application/json"]["schema"])
+        unknown = [key for key in told if schema.get("properties") and key not in schema["properties"]]
+        return [f"{name}: {problem}" for problem in self._invalid(told, schema)] + [
+            f"{name}: no such field: {key}" for key in unknown
+        ]
 
     # --- inner ---------------------------------------------------------------------------------------
 
