@@ -176,7 +176,7 @@ def _where(urls: Urls) -> Json:
         ("forks", "forks_count", "watchers", "watchers_count", "open_issues", "open_issues_count"), 0
     )
     counts |= {"size": 1, "stargazers_count": 0}
-    more = {
+    more: Json = {
         **dict.fromkeys(("homepage", "language", "license", "mirror_url")),
         "topics": [],
         "visibility": "public",
