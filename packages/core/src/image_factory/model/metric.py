@@ -34,7 +34,13 @@ LIFECYCLE_TRANSITIONS = Counter(
     ("from", "to"),
 )
 
-COUNTERS: Mapping[str, Counter] = {counter.name: counter for counter in (LIFECYCLE_TRANSITIONS,)}
+EMERGENCY_REBUILDS = Counter(
+    "image_factory_emergency_rebuilds_total",
+    "Orders of emergency rebuilds, by what became of them: granted or refused.",
+    ("outcome",),
+)
+
+COUNTERS: Mapping[str, Counter] = {counter.name: counter for counter in (LIFECYCLE_TRANSITIONS, EMERGENCY_REBUILDS)}
 """All that we count, by name."""
 
 

@@ -1,0 +1,203 @@
+"""Order an emergency rebuild: who may, of what, at once, and written down for ever.
+
+Gather: the facts of a plan, who may by config.yaml alone, the audit log. Decide: whom it concerns, whether
+the actor may, what becomes of each image. Act: a request for each image and one entry of the audit log,
+to be written and committed together. A refusal is an entry too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from image_factory.decide.affected import Affected
+from image_factory.decide.authorization import Authorization, Identity, decide_authorization
+from image_factory.decide.emergencies import EmergencyPlan, decide_affected, decide_emergency
+from image_factory.decide.emergency_progress import decide_emergency_finished, decide_emergency_requested
+from image_factory.decide.orders import Order
+from image_factory.errors import ImageFactoryError, VerificationError
+from image_factory.model.duration import format_duration
+from image_factory.model.event import Event, EventKind
+from image_factory.model.metric import EMERGENCY_REBUILDS, Sample, count
+from image_factory.model.request import EmergencyOrder, RebuildRequest
+from image_factory.model.settings import Settings
+from image_factory.ports import Http
+from image_factory.shell.git import Checkout
+from image_factory.shell.identity import Trust, identify, is_committed, trusted_repositories
+from image_factory.shell.settings import load_settings
+from image_factory.shell.store import FileChange
+from image_factory.state.audit import AuditEntry, AuditOutcome
+from image_factory.state.layout import SETTINGS_FILE
+from image_factory.usecases.audit import append_entry, broken_log, count_recent, read_chain
+from image_factory.usecases.coordinate import gather_facts
+from image_factory.usecases.observe import short_digest
+from image_factory.usecases.outcome import Done, Failed, Outcome, Skipped
+from image_factory.usecases.trigger import new_request_id
+from image_factory.usecases.workbench import Workbench
+
+
+@dataclass(frozen=True, slots=True)
+class Emergency:
+    """What an order comes to; nothing is written yet."""
+
+    order: Order
+    identity: Identity
+    authorization: Authorization
+    plan: EmergencyPlan
+    requests: tuple[RebuildRequest, ...] = ()
+    """The new ones, in their order."""
+    entry: AuditEntry | None = None
+    """What is written down; None where nothing is requested and nothing refused."""
+    recent: int = 0
+    """Orders granted within `alertWindow`, this one included."""
+    alarm: str = ""
+    """What is said where that is too many."""
+    outcomes: tuple[Outcome, ...] = ()
+    changes: tuple[FileChange, ...] = ()
+    events: tuple[Event, ...] = ()
+    problems: tuple[ImageFactoryError, ...] = ()
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        """The order as it is counted; an order that comes to nothing is none."""
+        return () if self.entry is None else (count(EMERGENCY_REBUILDS, {"outcome": str(self.entry.outcome)}),)
+
+    @property
+    def refusal(self) -> VerificationError | None:
+        """Why the order is refused as a whole."""
+        if self.authorization.is_granted:
+            return None
+        return VerificationError(self.authorization.because, hint=self.authorization.hint)
+
+
+def authority(bench: Workbench) -> Settings:
+    """Return the settings that say who may: config.yaml's, whatever flags and the environment say."""
+    return load_settings(bench.root, {}, {}, cwd=bench.root)
+
+
+def identify_actor(bench: Workbench, order: Order, *, http: Http, environ: Mapping[str, str]) -> Identity:
+    """Return who gives `order`; raises what `identify` raises."""
+    settings = authority(bench)
+    trust = Trust(
+        settings.emergency.trusted_identities,
+        settings.emergency.oidc_issuers,
+        trusted_repositories(bench.root, settings.kargo.state_repository),
+    )
+    text = order.text(bench.clock.now().replace(microsecond=0))
+    return identify(bench.root, trust, text, http=http, clock=bench.clock, environ=environ)
+
+
+def order_emergency(bench: Workbench, order: Order, identity: Identity) -> Emergency:
+    """Return what `order` comes to; the same order again, while nothing has changed, comes to nothing.
+
+    Raises:
+        NotFound, UserError: the order names what is not known.
+    """
+    facts, problems = gather_facts(bench)
+    now = bench.clock.now().replace(microsecond=0)
+    affected = decide_affected(order, facts)
+    chain = read_chain(bench)
+    warning = broken_log(chain)
+    if warning is not None:
+        problems = (*problems, warning)
+    settings = authority(bench).emergency
+    granted = _authorize(bench, identity, affected)
+    if not granted.is_granted:
+        plan = EmergencyPlan((*affected.images, *affected.circular))
+        entry = _entry(bench, order, identity, AuditOutcome.REFUSED, granted.because, plan)
+        sealed, path, text = append_entry(bench, entry, chain)
+        changes = bench.store.plan_text(path, text)
+        return Emergency(order, identity, granted, plan, entry=sealed, changes=changes, problems=problems)
+    plan = decide_emergency(order, facts, affected, now=now, new_id=lambda name: new_request_id(name, now))
+    recent = count_recent(chain, now=now, window=settings.alert_window)
+    if not plan.requests:
+        return Emergency(order, identity, granted, plan, recent=recent, outcomes=_outcomes(plan, ()), problems=problems)
+    entry = _entry(bench, order, identity, AuditOutcome.GRANTED, granted.because, plan)
+    sealed, path, text = append_entry(bench, entry, chain)
+    told = EmergencyOrder(
+        cve=order.cve, reason=order.reason, actor=identity.actor, identity=str(identity.kind), audit=sealed.id
+    )
+    requests = tuple(
+        request.model_copy(
+            update={"emergency": told, "approved_by": identity.actor if request.approved_at is not None else None}
+        )
+        for request in plan.requests
+    )
+    recent += 1
+    alarm = ""
+    events = [decide_emergency_requested(order, requests, audit=sealed.id, actor=identity.actor)]
+    if recent > settings.alert_after:
+        alarm = (
+            f"{recent} emergency rebuilds were ordered within {format_duration(settings.alert_window)}, "
+            f"more than {settings.alert_after}"
+        )
+        facts_told = {"Ordered by": identity.actor, "Vulnerability": order.cve, "Audit": sealed.id}
+        events.append(Event(EventKind.EMERGENCY_ALARM, now, order.base or requests[0].name, f"{alarm}.", facts_told))
+    after = {**facts.requests, **{request.name: request for request in requests}}
+    events += decide_emergency_finished(facts.requests, after)
+    changes = (*bench.store.plan(requests=requests), *bench.store.plan_text(path, text))
+    return Emergency(
+        order,
+        identity,
+        granted,
+        plan,
+        requests,
+        sealed,
+        recent,
+        alarm,
+        _outcomes(plan, requests),
+        tuple(sorted(changes, key=lambda change: change.path)),
+        tuple(events),
+        problems,
+    )
+
+
+def _authorize(bench: Workbench, identity: Identity, affected: Affected) -> Authorization:
+    checkout = Checkout.find(bench.root)
+    if checkout is not None and not is_committed(checkout, bench.root / SETTINGS_FILE):
+        return Authorization(
+            False,
+            f"{SETTINGS_FILE} is not as it was committed: who may order is read from git alone",
+            hint="commit it, the way your repository lets such a change through",
+        )
+    return decide_authorization(identity, (*affected.images, *affected.circular), authority(bench).emergency)
+
+
+def _entry(
+    bench: Workbench, order: Order, identity: Identity, outcome: AuditOutcome, because: str, plan: EmergencyPlan
+) -> AuditEntry:
+    return AuditEntry(
+        number=1,
+        at=bench.clock.now().replace(microsecond=0),
+        outcome=outcome,
+        because=because,
+        actor=identity.actor,
+        identity=str(identity.kind),
+        issuer=identity.issuer,
+        signature=identity.signature,
+        order=identity.order,
+        cve=order.cve,
+        reason=order.reason,
+        base=order.base or "",
+        digest_range=order.digest_range or "",
+        images=tuple(request.name for request in plan.requests) or plan.affected,
+        digests={cause.base: cause.to for request in plan.requests for cause in request.causes},
+        requests={request.name: request.request_id for request in plan.requests},
+    )
+
+
+def _outcomes(plan: EmergencyPlan, requests: tuple[RebuildRequest, ...]) -> tuple[Outcome, ...]:
+    done: list[Outcome] = [Done(request.name, _sentences(request, plan)) for request in requests]
+    done += [Skipped(name, why) for name, why in plan.kept.items()]
+    done += [Failed(name, error) for name, error in plan.refused.items()]
+    return tuple(done)
+
+
+def _sentences(request: RebuildRequest, plan: EmergencyPlan) -> tuple[str, ...]:
+    told = [f"rebuild requested ({request.request_id})"]
+    told += [f"on {cause.base} {short_digest(cause.to)}" for cause in request.causes]
+    if request.waits_for:
+        told.append(f"after {', '.join(request.waits_for)}")
+    if request.name in plan.notes:
+        told.append(plan.notes[request.name])
+    return tuple(told)
