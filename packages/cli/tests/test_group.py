@@ -7,7 +7,7 @@ from typing import Any
 import click
 import pytest
 
-from image_factory.errors import NotFound, Unavailable
+from image_factory.errors import NotFound, RemoteNotFound, RemoteRefused, Unavailable
 from image_factory_cli.group import COMMANDS, cli, run, show_error
 
 
@@ -27,7 +27,15 @@ def test_the_list_of_commands_says_what_each_does_in_a_sentence(name: str) -> No
     assert COMMANDS[name].endswith(".")
 
 
-@pytest.mark.parametrize(("error", "code"), [(NotFound("no file", hint="make one"), 2), (Unavailable("no answer"), 5)])
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (NotFound("no file", hint="make one"), 2),
+        (RemoteNotFound("no run", hint="a"), 2),
+        (RemoteRefused("no", hint="a"), 2),
+        (Unavailable("no answer"), 5),
+    ],
+)
 def test_an_error_is_a_line_a_hint_and_its_code(
     error: Any, code: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

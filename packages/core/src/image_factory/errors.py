@@ -141,11 +141,15 @@ class AuthenticationRequired(RemoteError):
 
 
 class RemoteNotFound(RemoteError):
-    """A tag, manifest, repository, branch or file does not exist at its service (404)."""
+    """A tag, manifest, repository, branch or file does not exist at its service (404): the user named it."""
+
+    exit_code = UserError.exit_code
 
 
 class RemoteRefused(RemoteError):
-    """A service refuses a request that it understood (409, 422): asking again changes nothing."""
+    """A service refuses a request that it understood (409, 422): asking again changes nothing, the user does."""
+
+    exit_code = UserError.exit_code
 
 
 class ProtocolError(RemoteError):
