@@ -6,6 +6,7 @@ import dataclasses
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -15,6 +16,7 @@ from image_factory.errors import RemoteError, UnsafeValue
 from image_factory.ports import BuildRequest, SourceRepository
 from image_factory.testing.github_openapi import Description, find_description
 from image_factory.testing.github_server import GitHubServer
+from image_factory.testing.rest_server import Exchange
 from image_factory.testing.source_contract import FILES, LINKS, plant_repository, proposal
 from image_factory.testing.trigger_contract import plant_workflows
 from image_factory_github.hosts import AppSettings, GitHubSettings, Hosts, HostSettings
@@ -118,17 +120,25 @@ def test_what_is_not_described_is_found(description: Description, tmp_path: Path
         dispatch, runs = server.exchanges
 
     bad = [
-        dataclasses.replace(dispatch, path="/repos/acme/web/no/such/thing"),
-        dataclasses.replace(dispatch, body=b'{"inputs": {}}'),
-        dataclasses.replace(dispatch, body=b'{"ref": "main", "surprise": 1}'),
-        dataclasses.replace(dispatch, status=202),
-        dataclasses.replace(dispatch, answer=b'{"workflow_run_id": "1"}'),
-        dataclasses.replace(runs, query={"surprise": "1"}),
-        dataclasses.replace(runs, answer=runs.answer.replace(b'"head_sha"', b'"head"')),
-        dataclasses.replace(runs, content_type="text/html"),
+        asked(dispatch, path="/repos/acme/web/no/such/thing"),
+        asked(dispatch, body=b'{"inputs": {}}'),
+        asked(dispatch, body=b'{"ref": "main", "surprise": 1}'),
+        told(dispatch, status=202),
+        told(dispatch, body=b'{"workflow_run_id": "1"}'),
+        asked(runs, query={"surprise": "1"}),
+        told(runs, body=runs.reply.body.replace(b'"head_sha"', b'"head"')),
+        told(runs, headers={"Content-Type": "text/html"}),
     ]
     assert [description.problems(exchange) for exchange in (dispatch, runs)] == [[], []]
     assert all(description.problems(exchange) for exchange in bad)
+
+
+def asked(exchange: Exchange, **changed: Any) -> Exchange:
+    return dataclasses.replace(exchange, request=dataclasses.replace(exchange.request, **changed))
+
+
+def told(exchange: Exchange, **changed: Any) -> Exchange:
+    return dataclasses.replace(exchange, reply=dataclasses.replace(exchange.reply, **changed))
 
 
 def test_without_npm_the_reason_says_how_to_give_the_description(

@@ -20,7 +20,7 @@ from typing import Any
 
 from image_factory.errors import ImageFactoryError
 from image_factory.shell.process import run_tool
-from image_factory.testing.github_server import Exchange
+from image_factory.testing.rest_server import Exchange
 
 PACKAGE = "@octokit/openapi@23.0.2"
 FILE = "api.github.com.json"
@@ -84,7 +84,11 @@ class Description:
         operation = self._operation(exchange.method.lower(), exchange.path)
         if operation is None:
             return [f"{at}: no such operation"]
-        found = [f"{at}: no such parameter: {name}" for name in exchange.query if name not in self._queries(operation)]
+        found = [
+            f"{at}: no such parameter: {name}"
+            for name in exchange.request.query
+            if name not in self._queries(operation)
+        ]
         found += [f"{at}: request: {problem}" for problem in self._request_problems(operation, exchange)]
         found += [f"{at}: {exchange.status}: {problem}" for problem in self._answer_problems(operation, exchange)]
         return found
@@ -131,11 +135,11 @@ class Description:
 
     def _request_problems(self, operation: Json, exchange: Exchange) -> Iterator[str]:
         if "requestBody" not in operation:
-            if exchange.body not in (b"", b"null"):
+            if exchange.request.body not in (b"", b"null"):
                 yield "a body where there is none"
             return
         schema = operation["requestBody"]["content"]["application/json"]["schema"]
-        sent = json.loads(exchange.body or b"{}")
+        sent = json.loads(exchange.request.body or b"{}")
         yield from self._invalid(sent, schema)
         known = self._resolved(schema).get("properties", {})
         yield from (f"no such field: {name}" for name in sent if known and name not in known)
@@ -149,14 +153,14 @@ class Description:
             declared = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/basic-error"}}}}
         contents = self._resolved(declared).get("content", {})
         if not contents:
-            if exchange.answer:
+            if exchange.reply.body:
                 yield "a body where there is none"
             return
-        kind = exchange.content_type.partition(";")[0]
+        kind = exchange.reply.headers.get("Content-Type", "").partition(";")[0]
         if kind not in contents:
             yield f"no such media type: {kind}"
         elif kind == "application/json":
-            yield from self._invalid(json.loads(exchange.answer), contents[kind]["schema"])
+            yield from self._invalid(json.loads(exchange.reply.body), contents[kind]["schema"])
 
     def _resolved(self, item: Json) -> Json:
         while "$ref" in item:

@@ -9,21 +9,19 @@ GitHub's. Served both at the root, as api.github.com is, and below /api/v3, as E
 from __future__ import annotations
 
 import json
-import re
-import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote
 
 from image_factory.shell.git_program import Git
-from image_factory.testing.git_server import GitServer, git_answer, read_body
+from image_factory.testing.git_server import GitServer, git_answer
 from image_factory.testing.github_routes import Answer, Refusal, answer
+from image_factory.testing.rest_server import Reply, Request, RestServer
 
-BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
+ENTERPRISE = "/api/v3"
+"""What the API is below on an Enterprise host."""
 
 
 @dataclass(slots=True)
@@ -71,33 +69,7 @@ class RepositoryState:
     runs: list[Run] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """One request and its answer, as they went over the wire; `path` without /api/v3."""
-
-    method: str
-    path: str
-    query: Mapping[str, str]
-    headers: Mapping[str, str]
-    """The request's, names in lower case."""
-    body: bytes
-    status: int
-    answer: bytes
-    content_type: str
-
-
-@dataclass(slots=True)
-class Trouble:
-    """An answer in place of the true one, for requests that match."""
-
-    status: int
-    body: bytes
-    headers: Mapping[str, str]
-    matches: re.Pattern[str]
-    times: int
-
-
-class GitHubServer:
+class GitHubServer(RestServer):
     """Serves while it is entered.
 
     >>> with GitHubServer(folder, token="t0ken") as github:                     # doctest: +SKIP
@@ -110,6 +82,8 @@ class GitHubServer:
         max_entries: entries of a recursive tree before it is told truncated.
     """
 
+    instants = "%Y-%m-%dT%H:%M:%SZ"
+
     def __init__(
         self,
         folder: Path,
@@ -118,6 +92,7 @@ class GitHubServer:
         has_run_details: bool = True,
         max_entries: int = 100_000,
     ) -> None:
+        super().__init__()
         folder.mkdir(parents=True, exist_ok=True)
         self.repositories = GitServer(folder)
         """Creates and commits behind the API's back."""
@@ -125,52 +100,18 @@ class GitHubServer:
         self.tokens = {token} if token else set[str]()
         self.has_run_details = has_run_details
         self.max_entries = max_entries
-        self.exchanges: list[Exchange] = []
         self.states: dict[str, RepositoryState] = {}
         self.lasting: dict[tuple[str, ...], str] = {}
         """What git said of objects by their ids."""
-        self.lock = threading.RLock()
-        self._troubles: list[Trouble] = []
-        self._ticks = 0
-        self._server: _Server | None = None
-        self._thread: threading.Thread | None = None
-
-    def __enter__(self) -> GitHubServer:
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.owner = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        assert self._server is not None
-        assert self._thread is not None
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(10)
 
     @property
     def url(self) -> str:
         """The web's base, and of github.com's kind of API; Enterprise's is this and /api/v3."""
-        assert self._server is not None
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return self.origin
 
     def state(self, full_name: str) -> RepositoryState:
         """Return what a repository has beside its git objects."""
         return self.states.setdefault(full_name, RepositoryState())
-
-    def trouble(
-        self,
-        status: int,
-        body: bytes | Mapping[str, object] = b"",
-        *,
-        headers: Mapping[str, str] | None = None,
-        matches: str = "",
-        times: int = 1,
-    ) -> None:
-        """Answer the next `times` requests whose `METHOD path` matches with this instead."""
-        text = body if isinstance(body, bytes) else json.dumps(dict(body)).encode()
-        self._troubles.append(Trouble(status, text, dict(headers or {}), re.compile(matches), times))
 
     def finish(self, full_name: str, run_id: int, conclusion: str = "success", status: str = "completed") -> None:
         """Let a run be at its end, or where `status` says."""
@@ -194,70 +135,22 @@ class GitHubServer:
                 words = ("commit-tree", tree, "-p", base, "-p", pull.head_sha, "-m", f"Merge pull request #{number}")
                 git.run("update-ref", base, git.run(*words, extra=who, doing=doing).text(), doing=doing)
 
-    def tick(self) -> str:
-        """Return an instant that is later than every one before."""
-        self._ticks += 1
-        return (BEGINNING + timedelta(seconds=self._ticks)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    def answer(self, request: Request) -> Reply:
+        """Return what git answers, which no trouble reaches and nobody records, or what the API does."""
+        if ".git/" in request.path:
+            asked = (request.method, request.path, request.query_text, request.headers, request.body)
+            status, told, content = git_answer(self.repositories.folder, *asked)
+            return Reply(status, content, told)
+        path = request.path.removeprefix(ENTERPRISE)
+        return super().answer(replace(request, path=path, below=ENTERPRISE if path != request.path else ""))
 
-    def next_trouble(self, request: str) -> Trouble | None:
-        """Return the trouble that is due for `METHOD path`, and count it."""
-        with self.lock:
-            for trouble in self._troubles:
-                if trouble.times > 0 and trouble.matches.search(request):
-                    trouble.times -= 1
-                    return trouble
-        return None
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    owner: GitHubServer
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1  # headers and body in one packet, not 40 ms apart
-    server_version = "image-factory-github"
-    server: _Server
-
-    def handle_one_request(self) -> None:
+    def respond(self, request: Request) -> Reply:
         try:
-            super().handle_one_request()
-        except OSError:
-            self.close_connection = True  # the client went away
-
-    def do_GET(self) -> None:
-        self._answer()
-
-    do_POST = do_PATCH = do_DELETE = do_PUT = do_GET  # noqa: N815  # names that http.server looks for
-
-    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002  # the base class's name
-        """Stay silent: the list of exchanges tells more."""
-
-    def _answer(self) -> None:
-        owner = self.server.owner
-        parts = urlsplit(self.path)
-        headers = {key.lower(): value for key, value in self.headers.items()}
-        body = read_body(self, headers)
-        if ".git/" in parts.path:
-            status, told, content = git_answer(
-                owner.repositories.folder, self.command, parts.path, parts.query, headers, body
-            )
-            self._send(status, told, content)
-            return
-        path = parts.path.removeprefix("/api/v3")
-        trouble = owner.next_trouble(f"{self.command} {path}?{parts.query}")
-        if trouble is not None:
-            told = {"Content-Type": "application/json; charset=utf-8", **trouble.headers}
-            self._send(trouble.status, told, trouble.body)
-            return
-        query = dict(parse_qsl(parts.query, keep_blank_values=True))
-        base = owner.url + ("/api/v3" if path != parts.path else "")
-        try:
-            _authenticate(owner, self.command, headers)
-            parsed = json.loads(body) if body else {}
-            with owner.lock:
-                result = answer(owner, base, self.command, unquote(path), query, headers, parsed)
+            _authenticate(self, request.method, request.headers)
+            parsed = json.loads(request.body) if request.body else {}
+            base, path = self.origin + request.below, unquote(request.path)
+            with self.lock:
+                result = answer(self, base, request.method, path, request.query, request.headers, parsed)
         except Refusal as refusal:
             result = Answer(refusal.status, {"message": refusal.message, **_documentation(refusal)})
         content = b"" if result.json is None else json.dumps(result.json).encode()
@@ -266,17 +159,7 @@ class _Handler(BaseHTTPRequestHandler):
             content, content_type = result.text.encode(), "application/vnd.github.sha; charset=utf-8"
         told = {"Content-Type": content_type, "X-GitHub-Request-Id": "0:0:0:0:0", "X-RateLimit-Limit": "5000"}
         told |= {"X-RateLimit-Remaining": "4999", "X-RateLimit-Reset": "1767229200", **result.headers}
-        owner.exchanges.append(Exchange(self.command, path, query, headers, body, result.status, content, content_type))
-        self._send(result.status, told, content)
-
-    def _send(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        self.send_response(status)
-        for key, value in headers.items():
-            self.send_header(key, value)
-        if status != 204:
-            self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        return Reply(result.status, content, told)
 
 
 def _documentation(refusal: Refusal) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What the REST servers on loopback share: one thread, troubles on order, a list of what was exchanged.
 
-`image_factory.testing.gitlab_server` is built on it. What a request means is a subclass's business.
+`image_factory.testing.github_server` and `gitlab_server` are built on it. What a request means is a subclass's
+business.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ class Request:
     headers: Mapping[str, str]
     """Names in lower case."""
     body: bytes
+    below: str = ""
+    """What a server that answers below several paths took off the front of `path`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,23 @@ class Exchange:
     request: Request
     reply: Reply
 
+    @property
+    def method(self) -> str:
+        return self.request.method
+
+    @property
+    def path(self) -> str:
+        return self.request.path
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The request's."""
+        return self.request.headers
+
+    @property
+    def status(self) -> int:
+        return self.reply.status
+
 
 @dataclass(slots=True)
 class Trouble:
@@ -62,6 +82,9 @@ class Trouble:
 
 class RestServer(ABC):
     """Serves while it is entered; a subclass answers."""
+
+    instants = "%Y-%m-%dT%H:%M:%S.000Z"
+    """How the service writes an instant, for strftime."""
 
     def __init__(self) -> None:
         self.exchanges: list[Exchange] = []
@@ -113,7 +136,7 @@ class RestServer(ABC):
         """Return an instant that is later than every one before."""
         with self.lock:
             self._ticks += 1
-            return (BEGINNING + timedelta(seconds=self._ticks)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+            return (BEGINNING + timedelta(seconds=self._ticks)).strftime(self.instants)
 
     def answer(self, request: Request) -> Reply:
         """Return the trouble that is due for a request, else its true answer, which is recorded."""
