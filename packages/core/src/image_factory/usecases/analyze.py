@@ -8,34 +8,37 @@ image; a bad image leaves the others done.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pydantic import ValidationError
 
 from image_factory.decide.discovery import Discovery, decide_discovery, tag_pattern, watched_references
+from image_factory.decide.lifecycle import Transition, rebind
 from image_factory.decide.naming import assign_names
 from image_factory.decide.notices import decide_analysis_event
 from image_factory.errors import Conflict, ImageFactoryError, InvalidDockerfile, NotFound, RemoteError, UserError
 from image_factory.model.enrollment import Enrollment, Kind, Source
 from image_factory.model.event import Event
-from image_factory.model.image_state import (
-    BaseConfiguration,
-    BaseState,
-    DiscoveryStatus,
-    ImageConfiguration,
-    ImageState,
-)
+from image_factory.model.image_state import BaseConfiguration, DiscoveryStatus, ImageConfiguration, ImageState
 from image_factory.oci.reference import Repository
 from image_factory.shell.run_memory import Question, joined, look
 from image_factory.shell.store import FileChange
-from image_factory.state.archive import archive_path, archived_text
 from image_factory.state.layout import BASE_IMAGES, IMAGES, SETTINGS_FILE
-from image_factory.state.merge import keep_discovered, merge_base, merge_image, record_build, record_discovery
+from image_factory.state.merge import keep_discovered, merge_image, record_build, record_discovery
 from image_factory.usecases.analysis_memory import remember_analysis
 from image_factory.usecases.dockerfiles import Answer, Dockerfiles, Fetched
 from image_factory.usecases.handover import Handover
+from image_factory.usecases.lifecycle import (
+    Archive,
+    Known,
+    Restored,
+    decide_standings,
+    moved_bases,
+    moved_canonicals,
+    plan_transitions,
+)
 from image_factory.usecases.outcome import Done, Failed, Outcome, Skipped
 from image_factory.usecases.workbench import Workbench
 
@@ -54,6 +57,8 @@ class Analysis:
     """To be called when the changes are written: keeps what this was made from, for a quick next run."""
     events: tuple[Event, ...] = ()
     """What people may want to be told: analyses that fail, and did not, or not like this, before."""
+    transitions: tuple[Transition, ...] = ()
+    """Images that become something else; `log_transitions` and `count_transitions` tell of them."""
 
 
 def analyze(bench: Workbench, handover: Handover | None = None, *, jobs: int = 1) -> Analysis:
@@ -64,12 +69,15 @@ def analyze(bench: Workbench, handover: Handover | None = None, *, jobs: int = 1
         Conflict: the image that is named is enrolled as external, and a Dockerfile of it is given.
     """
     inputs = look([bench.images_file, bench.root / SETTINGS_FILE])
-    file = bench.images() if handover is None else bench.enrolled()
+    file = bench.images()
     loaded_images, loaded_bases = bench.store.images(), bench.store.bases()
-    bases = loaded_bases.records
+    recorded, bases = loaded_images.records, loaded_bases.records
     enrollments = {entry.enrollment.name: entry.enrollment for entry in file.enrollments}
     selected = _selected(enrollments, handover, str(bench.images_file))
     now = bench.clock.now()
+    standings = decide_standings(file, recorded, whole=handover is None)
+    archive = Archive.of(bench)
+    restored = _restored(archive, selected, {*recorded, *loaded_images.broken})
 
     managed = {
         name: one.model_copy(update={"source": _source(one, handover)})
@@ -79,50 +87,59 @@ def analyze(bench: Workbench, handover: Handover | None = None, *, jobs: int = 1
     dockerfiles = Dockerfiles(bench)
     answers = dockerfiles.read(managed, jobs=jobs)
     names = assign_names(
-        _watched(answers.values()),
+        {*_watched(answers.values()), *moved_canonicals(recorded, standings)},
         known={state.configuration.full_image: name for name, state in bases.items()},
-        reserved=enrollments,
+        reserved={*enrollments, *file.names},
     )
-    publishers = {one.image: name for name, one in enrollments.items() if one.kind is Kind.MANAGED}
 
     outcomes: list[Outcome] = []
     events: list[Event] = []
-    images: dict[str, ImageState] = {}
-    found: dict[str, BaseConfiguration] = {}
+    images = {
+        name: rebind(image, standings.moved, standings.after, names)
+        for name, image in recorded.items()
+        if name not in standings.removed
+    }
+    unread = {name: image for name, image in images.items() if name in managed or name not in selected}
+    found = moved_bases(_unread(unread, answers), standings, names)
     for name, enrollment in sorted(selected.items()):
-        old = loaded_images.records.get(name)
+        back = restored.get(name)
+        known = images.get(name) or (back.image if back is not None else None)
         answer = answers.get(name)
-        discovery = _discovery(answer, names, publishers)
+        discovery = _discovery(answer, names, standings.after)
         error = answer if isinstance(answer, ImageFactoryError) else _failure(discovery)
-        state = _state(old, enrollment, discovery, error, now)
+        state = _state(known, enrollment, discovery, error, now)
         if handover is not None and (handover.tag or handover.digest):
             state = record_build(state, version=handover.tag, digest=handover.digest, at=now)
         images[name] = state
         for base in discovery.bases if discovery else ():
             found[base.name] = _joined(found.get(base.name), base)
-        outcomes.append(_outcome(old, state) if error is None else Failed(name, error))
+        old = recorded.get(name)
+        outcomes.append(_outcome(old, state, back) if error is None else Failed(name, error))
         _report(name, state, discovery, error)
         event = decide_analysis_event(old, state, at=now, hint=error.hint if error else "")
         events += [] if event is None else [event]
-
-    merged = [
-        merge_base(bases.get(name), _with_known_spellings(bases.get(name), configuration), at=now)
-        for name, configuration in sorted(found.items())
+    outcomes += [
+        _outcome(recorded[name], image)
+        for name, image in images.items()
+        if name not in selected and image is not recorded[name]
     ]
-    changes = bench.store.plan(images.values(), merged)
-    outcomes = _unwritten(outcomes, loaded_images.broken, changes)
-    orphans = _orphans({**loaded_images.records, **images}, [*bases, *found], broken=loaded_images.broken)
-    changes = (*changes, *_archived(bench, orphans, now))
-    problems = (*file.problems, *loaded_images.problems, *loaded_bases.problems)
+
+    is_whole = all(name in images for name in loaded_images.broken)
+    facts = Known(recorded, images, bases, found, restored, is_whole=is_whole)
+    transitions = plan_transitions(bench, archive, standings, facts, now=now)
+    changes = transitions.changes
+    outcomes = _unwritten([*outcomes, *transitions.outcomes], loaded_images.broken, changes)
+    problems = (*file.problems, *loaded_images.problems, *loaded_bases.problems, *archive.problems)
+    analysis = Analysis(tuple(outcomes), changes, problems, events=tuple(events), transitions=transitions.done)
     if handover is not None or problems or any(isinstance(outcome, Failed) for outcome in outcomes):
-        return Analysis(tuple(outcomes), changes, problems, events=tuple(events))
+        return analysis
 
     folders = [bench.root / bench.settings.state_dir / folder for folder in (IMAGES, BASE_IMAGES)]
 
     def keep(question: Question) -> None:
         remember_analysis(question, joined(inputs, dockerfiles.inputs), folders, selected, dockerfiles.origins)
 
-    return Analysis(tuple(outcomes), changes, problems, keep)
+    return replace(analysis, keep=keep)
 
 
 def _selected(enrollments: Mapping[str, Enrollment], handover: Handover | None, file: str) -> Mapping[str, Enrollment]:
@@ -194,7 +211,9 @@ def _state(
 ) -> ImageState:
     """Return the record of one image after its analysis; the old one where nothing is new."""
     configuration = _configuration(enrollment)
-    if discovery is None:
+    if enrollment.kind is Kind.EXTERNAL:
+        pass  # it has no Dockerfile, even if it had one
+    elif discovery is None:
         configuration = keep_discovered(old, configuration)
     else:
         # Where a line could not be read, what it named before may still be what it names.
@@ -237,48 +256,37 @@ def _joined(known: BaseConfiguration | None, found: BaseConfiguration) -> BaseCo
     return found.model_copy(update={"aliases": tuple(sorted({*known.aliases, *found.aliases}))})
 
 
-def _with_known_spellings(old: BaseState | None, found: BaseConfiguration) -> BaseConfiguration:
-    """Keep the spellings met earlier: they may stand in Dockerfiles that this run did not read."""
-    return found if old is None else _joined(old.configuration, found)
+def _restored(archive: Archive, selected: Mapping[str, Enrollment], known: Collection[str]) -> dict[str, Restored]:
+    """Return what the archive has of enrolled images that there is no state of."""
+    found = {name: archive.image(one) for name, one in sorted(selected.items()) if name not in known}
+    return {name: restored for name, restored in found.items() if restored is not None}
 
 
-def _orphans(
-    images: Mapping[str, ImageState], bases: Iterable[str], *, broken: Mapping[str, ImageFactoryError]
-) -> list[str]:
-    """Return the base images that nothing names any more; none while an image's record cannot be read."""
-    if any(name not in images for name in broken):
-        return []
-    used = {
-        name
-        for state in images.values()
-        for name in (*state.configuration.base_images, *state.configuration.secondary_images)
-    }
-    return sorted(set(bases) - used)
+def _unread(images: Mapping[str, ImageState], answers: Mapping[str, Answer]) -> list[ImageState]:
+    """Return the images whose Dockerfile was not read, or not whole: their record tells what they are made from."""
+    return [
+        image
+        for name, image in images.items()
+        if not isinstance(answer := answers.get(name), Fetched)
+        or any(reading.reading.diagnostics for reading in answer.readings)
+    ]
 
 
-def _archived(bench: Workbench, names: Iterable[str], now: datetime) -> list[FileChange]:
-    """Return the changes that move base images' records to the archive, their text unchanged but for a note."""
-    changes: list[FileChange] = []
-    for removal in bench.store.plan(removed=[(BASE_IMAGES, name) for name in names]):
-        assert removal.old is not None
-        target = archive_path(removal.path, bench.settings.state_dir, now)
-        text = archived_text(removal.old, at=now, reason="no image is built on it any more")
-        changes += [removal, FileChange(target, None, text)]
-    return changes
-
-
-def _outcome(old: ImageState | None, state: ImageState) -> Outcome:
+def _outcome(old: ImageState | None, state: ImageState, back: Restored | None = None) -> Outcome:
     if old == state:
         return Skipped(state.name, "nothing new")
     before = set(old.configuration.base_images) if old else set()
     after = set(state.configuration.base_images)
     changes = [f"enrolled as {state.kind}"] if old is None else []
+    changes += [] if back is None else [back.sentence]
+    changes += [f"was {old.kind}, is {state.kind}"] if old is not None and old.kind is not state.kind else []
     changes += [f"built on {name}" for name in sorted(after - before)]
     changes += [f"no longer built on {name}" for name in sorted(before - after)]
+    known = back.image if back is not None else old
     version = state.runtime.current_version
-    if version and (old is None or old.runtime.current_version != version):
+    if version and (known is None or known.runtime.current_version != version):
         changes.append(f"version {version}")
-    elif state.runtime.current_digest != (old.runtime.current_digest if old else None):
+    elif state.runtime.current_digest != (known.runtime.current_digest if known else None):
         changes.append(f"digest {state.runtime.current_digest}")
     return Done(state.name, tuple(changes) or ("its enrollment changed",))
 

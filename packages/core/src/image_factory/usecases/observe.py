@@ -86,7 +86,7 @@ def observe(bench: Workbench, names: Iterable[str] = (), *, jobs: int = 8, due_o
         NotFound: a name is no base image and no external image.
     """
     images, bases = bench.store.images(), bench.store.bases()
-    watched_bases = {name: base for name, base in bases.records.items() if base.configuration.tag is not None}
+    watched_bases = {name: base for name, base in bases.records.items() if _is_watched(base)}
     watched_images = {name: image for name, image in images.records.items() if image.kind is Kind.EXTERNAL}
     wanted = list(dict.fromkeys(names))
     for name in wanted:
@@ -119,7 +119,7 @@ def observe(bench: Workbench, names: Iterable[str] = (), *, jobs: int = 8, due_o
     for name in sorted(chosen):
         answer = answers.get(name)
         if answer is None:
-            outcomes.append(Skipped(name, "it is pinned by its digest: nothing about it can move"))
+            outcomes.append(Skipped(name, _why_unwatched(bases.records[name])))
         elif name in watched_bases:
             base, outcome = _recorded_base(watched_bases[name], answer, dependents, now)
             new_bases.append(base)
@@ -139,6 +139,16 @@ def observe(bench: Workbench, names: Iterable[str] = (), *, jobs: int = 8, due_o
     return Observation(
         tuple(outcomes), changes, problems, tuple(events), next_at, lambda: remember_asked(bench.root, asked, now)
     )
+
+
+def _is_watched(base: BaseState) -> bool:
+    return base.configuration.tag is not None and base.configuration.managed_by is None
+
+
+def _why_unwatched(base: BaseState) -> str:
+    if base.configuration.managed_by is not None:
+        return f"the managed image {base.configuration.managed_by} publishes it: it moves by its builds"
+    return "it is pinned by its digest: nothing about it can move"
 
 
 def record_observed(bench: Workbench, name: str, digest: str) -> Observation:
