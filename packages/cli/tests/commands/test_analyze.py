@@ -231,3 +231,40 @@ def test_what_was_learned_is_shown_although_the_push_is_refused(web: Folder, tmp
     assert "✓ web: " in ran.out
     assert "committed" in ran.out
     assert "pushed" not in ran.out
+
+
+@pytest.fixture
+def gone(folder: Folder) -> Folder:
+    """A folder with an image that was just removed from images.yaml."""
+    for name in ("web", "api"):
+        folder.service(name, "FROM node:22\n")
+    folder.managed("web", "api")
+    folder.run("analyze")
+    folder.managed("api")
+    return folder
+
+
+def test_a_dry_run_lists_what_is_removed_and_moves_nothing(gone: Folder) -> None:
+    ran = gone.run("analyze", "--dry-run")
+
+    assert "web: removed from images.yaml, archived" in ran.out
+    assert (gone.root / "state/images/web.yaml").exists()
+    assert not (gone.root / "state/_archive").exists()
+    assert gone.run("analyze", "--dry-run", "--json").json["transitions"] == [
+        {"image": "web", "from": "managed", "to": "archived", "reason": "removed from images.yaml"}
+    ]
+
+
+def test_what_images_become_is_one_commit_logged_and_counted(gone: Folder) -> None:
+    file = gone.checkout / "image-factory.prom"
+
+    ran = gone.run("analyze", "--log-format", "json", "--metrics-file", str(file))
+    gone.run("analyze", "--metrics-file", str(file))
+
+    told = [line for line in map(json.loads, ran.err.splitlines()) if line["op"] == "lifecycle"]
+    assert [(line["image"], line["from"], line["to"]) for line in told] == [("web", "managed", "archived")]
+    assert 'image_factory_lifecycle_transitions_total{from="managed",to="archived"} 1' in file.read_text()
+    moved = gone.git("show", "--name-status", "--format=%s", "--find-renames=50%", "HEAD").split()
+    assert moved[:2] == ["Analyze", "web"]
+    assert moved[-1].startswith("image-factory/state/_archive/images/web/")
+    assert moved[-2] == "image-factory/state/images/web.yaml"

@@ -14,6 +14,7 @@ from image_factory.usecases.analysis_memory import Revisions, ask_analysis, loca
 from image_factory.usecases.outcome import Outcome, Skipped, exit_code
 from image_factory_cli.folder import folder_options
 from image_factory_cli.logs import LogFormat
+from image_factory_cli.metrics import metrics_option, record_metrics
 from image_factory_cli.notices import notify_option, tell
 from image_factory_cli.render import (
     error_to_json,
@@ -25,6 +26,7 @@ from image_factory_cli.render import (
 )
 
 if TYPE_CHECKING:
+    from image_factory.decide.lifecycle import Transition
     from image_factory.errors import ImageFactoryError
     from image_factory.shell.run_memory import Question
     from image_factory.shell.store import FileChange
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 @click.option("--commit/--no-commit", default=True, show_default=True, help="Commit what is written, in one commit.")
 @click.option("--push", is_flag=True, help="Push the commit, with rebase and retry.")
 @notify_option
+@metrics_option
 @click.option("--json", "as_json", is_flag=True, help="Write the outcomes as JSON.")
 @click.option("-v", "--verbose", is_flag=True, help="List unchanged images too.")
 @folder_options
@@ -61,6 +64,7 @@ def command(
     git_repo: str | None,
     git_branch: str | None,
     push: bool,
+    metrics_file: Path | None,
     as_json: bool,
     verbose: bool,
     directory: Path | None,
@@ -107,7 +111,7 @@ def command(
         known = recall_analysis(question, revisions(bench)) if question is not None else None
         if known is not None:
             return _finish(tuple(Skipped(name, "nothing new") for name in known), (), (), None, show)
-        return _run(bench, handover, question, show=show, push=must_push or push, **rest)
+        return _run(bench, handover, question, show=show, push=must_push or push, metrics_file=metrics_file, **rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,15 +134,18 @@ def _run(
     dry_run: bool,
     commit: bool,
     notify: bool,
+    metrics_file: Path | None,
 ) -> int:
+    from image_factory.decide.lifecycle import count_transitions
     from image_factory.usecases.analyze import analyze
     from image_factory.usecases.commit import changed_names, until_settled, write_and_commit
+    from image_factory.usecases.lifecycle import log_transitions
 
     if dry_run:
         planned = analyze(bench, handover, jobs=jobs)
         if not show.as_json and not show.is_quiet:
             show_diff(planned.changes)
-        return _finish(planned.outcomes, planned.changes, planned.problems, None, show)
+        return _finish(planned.outcomes, planned.changes, planned.problems, None, show, planned.transitions)
 
     def learn() -> tuple[Analysis, Committed]:
         analysis = analyze(bench, handover, jobs=jobs)
@@ -156,7 +163,9 @@ def _run(
     analysis, committed = until_settled(learn)
     if question is not None:
         analysis.keep(question)
-    code = _finish(analysis.outcomes, analysis.changes, analysis.problems, committed, show)
+    log_transitions(analysis.transitions)
+    code = _finish(analysis.outcomes, analysis.changes, analysis.problems, committed, show, analysis.transitions)
+    record_metrics(metrics_file, count_transitions(analysis.transitions))
     if notify:
         tell(bench, analysis.events)
     return code
@@ -168,12 +177,14 @@ def _finish(
     problems: tuple[ImageFactoryError, ...],
     committed: Committed | None,
     show: Show,
+    transitions: tuple[Transition, ...] = (),
 ) -> int:
     """Show the results, and return the exit code that they come to."""
     if show.as_json:
         write_json(
             {
                 "outcomes": [outcome_to_json(outcome) for outcome in outcomes],
+                "transitions": [transition_to_json(one) for one in transitions],
                 "files": [str(change.path) for change in changes],
                 "commit": committed.commit if committed else None,
                 "problems": [error_to_json(problem) for problem in problems],
@@ -188,6 +199,11 @@ def _finish(
     report_problems(problems, op="analyze", is_quiet=show.is_quiet)
     # Where nothing at all could be read of images.yaml, nothing was done.
     return exit_code(outcomes) or ((3 if outcomes else 2) if problems else 0)
+
+
+def transition_to_json(one: Transition) -> dict[str, str]:
+    """Return what an image became as JSON data."""
+    return {"image": one.image, "from": str(one.before), "to": str(one.after), "reason": one.reason}
 
 
 def revisions(bench: Any) -> Revisions:

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
+from image_factory.decide.lifecycle import Transition
 from image_factory.errors import ImageFactoryError
 from image_factory.model.event import Event
 from image_factory.ports import SourceRepository
@@ -20,6 +21,7 @@ from image_factory.shell.run_memory import ask
 from image_factory.shell.store import FileChange
 from image_factory.usecases.analysis_memory import COMMAND, Origin, Revisions, local_revision, recall_analysis
 from image_factory.usecases.analyze import analyze
+from image_factory.usecases.lifecycle import log_transitions
 from image_factory.usecases.outcome import Outcome
 from image_factory.usecases.workbench import Workbench
 
@@ -34,8 +36,9 @@ class AnalysisStep:
     changes: tuple[FileChange, ...] = ()
     problems: tuple[ImageFactoryError, ...] = ()
     events: tuple[Event, ...] = ()
+    transitions: tuple[Transition, ...] = ()
     keep: Callable[[], None] = lambda: None
-    """To be called when the changes are written."""
+    """To be called when the changes are written; logs the transitions too."""
 
 
 def analyze_what_changed(bench: Workbench, *, jobs: int = 8) -> AnalysisStep:
@@ -51,10 +54,13 @@ def analyze_what_changed(bench: Workbench, *, jobs: int = 8) -> AnalysisStep:
     analysis = analyze(bench, jobs=jobs)
 
     def keep() -> None:
+        log_transitions(analysis.transitions)
         analysis.keep(question)
         revisions.keep()
 
-    return AnalysisStep(analysis.outcomes, analysis.changes, analysis.problems, analysis.events, keep)
+    return AnalysisStep(
+        analysis.outcomes, analysis.changes, analysis.problems, analysis.events, analysis.transitions, keep
+    )
 
 
 class Answers:
