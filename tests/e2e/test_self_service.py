@@ -133,7 +133,8 @@ def test_from_a_pull_request_to_a_new_version(world: World, tmp_path: Path) -> N
     assert started.inputs["request_id"] in started.title
     (build,) = world.state()["rebuildHistory"]
     assert (build["requestId"], build["runId"]) == (started.inputs["request_id"], str(started.id))
-    assert build["causes"][0] == {"base": "alpine-3-22", "from": first, "to": second}
+    cause = build["causes"][0]
+    assert (cause["base"], cause["from"], cause["to"]) == ("alpine-3-22", first, second)
     assert git(world.checkout, "log", "-1", "--format=%s").strip() == "Rebuild web"
 
     # Its run is found, and may be started again once it has failed.

@@ -23,6 +23,18 @@ def offline(folder: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     return folder
 
 
+@pytest.fixture
+def analyzed(offline: Any) -> Any:
+    """The same, analyzed while its Dockerfile could be read."""
+    offline.service("web", "FROM scratch\n")
+    entries, settings = (offline.root / "images.yaml").read_text(), (offline.root / "config.yaml").read_text()
+    offline.managed("web")
+    assert offline.run("analyze", "--all").code == 0
+    offline.write("images.yaml", entries)
+    offline.write("config.yaml", settings)
+    return offline
+
+
 def test_a_dry_run_prints_the_exact_request_even_offline(offline: Any) -> None:
     ran = offline.run("rebuild", "web", "--dry-run")
 
@@ -45,8 +57,8 @@ def test_a_dry_run_as_json_holds_method_url_headers_and_body(offline: Any) -> No
     assert told["warnings"][0]["error"].startswith("cannot read which inputs")
 
 
-def test_without_a_provider_s_answer_nothing_is_started(offline: Any) -> None:
-    ran = offline.run("rebuild", "web")
+def test_without_a_provider_s_answer_nothing_is_started(analyzed: Any) -> None:
+    ran = analyzed.run("rebuild", "web", "--force")
 
     assert ran.code == 5
     assert "does not answer" in ran.err
@@ -94,26 +106,10 @@ def test_a_token_that_may_start_but_not_see_a_build_is_told_of(
     assert "set GITLAB_TOKEN" in ran.out
 
 
-def test_a_refused_dispatch_is_one_line_of_json_with_image_operation_input_and_hint(offline: Any) -> None:
-    ran = offline.run("rebuild", "web", "--log-format", "json")
+def test_a_refused_dispatch_is_one_line_of_json_with_image_operation_input_and_hint(analyzed: Any) -> None:
+    ran = analyzed.run("rebuild", "web", "--force", "--log-format", "json")
 
     (line,) = map(json.loads, ran.err.splitlines())
     assert "does not answer" in line["event"]
-    assert (line["op"], bool(line["hint"])) == ("rebuild", True)
-
-
-def test_a_dispatch_that_fails_says_what_was_to_run(offline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from image_factory_github.trigger import GitHubTrigger
-
-    offline.service("web", "FROM scratch\n")
-    entries = (offline.root / "images.yaml").read_text()
-    offline.managed("web")
-    assert offline.run("analyze", "--all").code == 0
-    offline.write("images.yaml", entries)
-    offline.write("config.yaml", "plugins: {github: {hosts: {'http://127.0.0.1:9': {tokenEnv: PLANTED}}}}\n")
-    monkeypatch.setattr(GitHubTrigger, "declared_inputs", lambda *_: None)
-
-    ran = offline.run("rebuild", "web", "--force", "--log-format=json")
-
-    (line,) = map(json.loads, ran.err.splitlines())
-    assert (line["image"], line["op"], line["input"]) == ("web", "rebuild", "http://127.0.0.1:9/acme/web@main:web.yml")
+    assert (line["image"], line["op"], bool(line["hint"])) == ("web", "dispatch", True)
+    assert line["input"] == "http://127.0.0.1:9/acme/web@main:web.yml"
