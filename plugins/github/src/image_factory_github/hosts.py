@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
 from image_factory.errors import AuthenticationRequired, InvalidSettings, UnsafeValue
 from image_factory.model.settings import Settings
 from image_factory.ports import SourceRepository
 from image_factory.shell.http import is_loopback
+from image_factory.shell.plugin_settings import PluginSettings, read_plugin_settings
 
 PUBLIC = "github.com"
 API_VERSION = "2022-11-28"
@@ -32,11 +32,7 @@ _HOST = re.compile(r"(?:(?P<scheme>https?)://)?(?P<host>[A-Za-z0-9](?:[A-Za-z0-9
 _SCP = re.compile(rf"(?:[A-Za-z0-9_-]+@)?(?P<host>[A-Za-z0-9.-]+):(?P<path>{_OWNER}/[A-Za-z0-9._-]+?)(?:\.git)?/?\Z")
 
 
-class _Shape(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
-
-
-class AppSettings(_Shape):
+class AppSettings(PluginSettings):
     """A GitHub App's installation; its private key lies in a file or in a variable."""
 
     app_id: int | str
@@ -45,7 +41,7 @@ class AppSettings(_Shape):
     private_key_env: str | None = None
 
 
-class HostSettings(_Shape):
+class HostSettings(PluginSettings):
     """What differs for one host."""
 
     token_env: str | None = None
@@ -57,7 +53,7 @@ class HostSettings(_Shape):
 class GitHubSettings(HostSettings):
     """`plugins.github` of config.yaml; what stands at its top is for github.com."""
 
-    hosts: dict[str, HostSettings] = {}
+    hosts: dict[str, HostSettings] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +79,8 @@ class Hosts:
         Raises:
             InvalidSettings: it holds something else than `GitHubSettings`; each mistake is named.
         """
-        read: GitHubSettings | None = None
-        places = ""
-        try:
-            read = GitHubSettings.model_validate(settings.plugins.get("github", {}))
-        except ValidationError as error:
-            # Not str(error): it shows values, and somebody may have written a token here.
-            places = "; ".join(
-                f"plugins.github.{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()
-            )
-        if read is None:  # raised out here, so that not even the context of the error shows a value
-            raise InvalidSettings(
-                f"config.yaml: {places}", hint="known: tokenEnv, apiUrl, app, hosts; a token itself never stands there"
-            )
+        known = "tokenEnv, apiUrl, app, hosts"
+        read = read_plugin_settings(GitHubSettings, settings, "github", known=known)
         hosts = cls(read)
         for name in (None, *read.hosts):
             hosts.named(name)

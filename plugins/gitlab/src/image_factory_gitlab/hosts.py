@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import quote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
-from image_factory.errors import AuthenticationRequired, InvalidSettings, UnsafeValue
+from image_factory.errors import AuthenticationRequired, UnsafeValue
 from image_factory.model.settings import Settings
 from image_factory.ports import SourceRepository
 from image_factory.shell.http import is_loopback
+from image_factory.shell.plugin_settings import PluginSettings, read_plugin_settings
 
 PUBLIC = "gitlab.com"
 
@@ -55,11 +55,7 @@ class Token:
     value: str = field(repr=False)
 
 
-class _Shape(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
-
-
-class HostSettings(_Shape):
+class HostSettings(PluginSettings):
     """What differs for one host."""
 
     token_env: str | None = None
@@ -67,14 +63,14 @@ class HostSettings(_Shape):
     token_kind: TokenKind = TokenKind.ACCESS
     trigger_token_env: str | None = None
     """The variable that holds the pipeline trigger token."""
-    trigger_tokens: dict[str, str] = {}
+    trigger_tokens: dict[str, str] = Field(default_factory=dict)
     """Project → the variable that holds its own, since each trigger token is one project's."""
 
 
 class GitLabSettings(HostSettings):
     """`plugins.gitlab` of config.yaml; what stands at its top is for gitlab.com."""
 
-    hosts: dict[str, HostSettings] = {}
+    hosts: dict[str, HostSettings] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,18 +116,8 @@ class Hosts:
         Raises:
             InvalidSettings: it holds something else than `GitLabSettings`; each mistake is named.
         """
-        read: GitLabSettings | None = None
-        places = ""
-        try:
-            read = GitLabSettings.model_validate(settings.plugins.get("gitlab", {}))
-        except ValidationError as error:
-            # Not str(error): it shows values, and somebody may have written a token here.
-            places = "; ".join(
-                f"plugins.gitlab.{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()
-            )
-        if read is None:  # raised out here, so that not even the context of the error shows a value
-            known = "tokenEnv, tokenKind, triggerTokenEnv, triggerTokens, hosts"
-            raise InvalidSettings(f"config.yaml: {places}", hint=f"known: {known}; a token itself never stands there")
+        known = "tokenEnv, tokenKind, triggerTokenEnv, triggerTokens, hosts"
+        read = read_plugin_settings(GitLabSettings, settings, "gitlab", known=known)
         hosts = cls(read)
         for name in read.hosts:
             hosts.named(name)
