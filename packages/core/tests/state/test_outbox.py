@@ -8,7 +8,8 @@ import pytest
 
 from image_factory.errors import InvalidState, UnsafeValue
 from image_factory.model.event import Event, EventKind
-from image_factory.state.outbox import Outbox, dump_outbox, joined_events, outbox_path, read_outbox
+from image_factory.state.layout import outbox_path
+from image_factory.state.outbox import Outbox, dump_outbox, joined_events, read_outbox
 
 AT = datetime(2026, 3, 1, 12, 0, 0, 5, tzinfo=UTC)
 EVENTS = (

@@ -49,6 +49,7 @@ class Client:
         self._hosts = hosts
         self._clock = clock
         self._local = threading.local()
+        self._opened: list[Requester] = []
         self._lock = threading.Lock()
         self._blocked: tuple[datetime, str] | None = None
         self._app_token: tuple[str, datetime] | None = None
@@ -169,7 +170,17 @@ class Client:
             self._local.requester = known
         return known[1], (token,) if token else ()
 
+    def close(self) -> None:
+        """Close the connections of all threads; a later request opens new ones."""
+        for requester in list(self._opened):
+            requester.close()
+
     def _new(self, auth: github.Auth.Auth | None) -> Requester:
+        requester = self._made(auth)
+        self._opened.append(requester)
+        return requester
+
+    def _made(self, auth: github.Auth.Auth | None) -> Requester:
         return _BoundedRequester(
             auth=auth,
             base_url=self.host.api,

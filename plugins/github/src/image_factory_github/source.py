@@ -164,6 +164,11 @@ class GitHubSource:
         """Return the repository's path in the API, checked."""
         return f"/repos/{self._hosts.full_name(repository)}"
 
+    def close(self) -> None:
+        """Close all connections; a later request opens new ones."""
+        for client in list(self._clients.values()):
+            client.close()
+
     def client(self, repository: SourceRepository) -> Client:
         """Return the client of the repository's host."""
         from image_factory_github.client import Client

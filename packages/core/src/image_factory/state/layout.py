@@ -3,7 +3,7 @@
 ```
 images.yaml   config.yaml
 state/images/NAME.yaml   state/base-images/NAME.yaml   state/_archive/…   state/rebuild-requests/NAME.yaml
-state/holds/NAME.yaml   state/audit/…
+state/holds/NAME.yaml   state/audit/…   state/outbox/RUN.yaml
 dist/image-factory.k8s.yaml
 ```
 """
@@ -22,6 +22,7 @@ BASE_IMAGES: StateFolder = "base-images"
 REQUESTS: StateFolder = "rebuild-requests"
 HOLDS: StateFolder = "holds"
 AUDIT = "audit"
+OUTBOX = "outbox"
 ARCHIVE = "_archive"
 OUTPUT_FILE = "image-factory.k8s.yaml"
 EXAMPLE_SUFFIX = ".example.yaml"
@@ -39,6 +40,15 @@ def state_path(folder: StateFolder, name: str) -> PurePosixPath:
     if not name or "/" in name or "\\" in name or name.startswith(".") or "\0" in name:
         raise UnsafeValue(f"not a state file's name: {name!r}", hint="names are DNS-1123 labels")
     return PurePosixPath(folder, f"{name}.yaml")
+
+
+def outbox_path(run: str) -> PurePosixPath:
+    """Return the path of a run's notices below the state directory.
+
+    Raises:
+        UnsafeValue: `run` could lead outside its folder.
+    """
+    return PurePosixPath(OUTBOX, state_path(IMAGES, run).name)
 
 
 def state_name(path: PurePosixPath) -> str | None:

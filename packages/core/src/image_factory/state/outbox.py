@@ -10,16 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import PurePosixPath
 from typing import Any
 
 from image_factory.errors import InvalidState, Location
 from image_factory.model.event import Event, EventKind
-from image_factory.state.layout import state_path
 from image_factory.state.yaml_reader import parse_mapping
 from image_factory.state.yaml_writer import write_mapping
-
-OUTBOX = "outbox"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +27,6 @@ class Outbox:
     at: datetime
     """When it wrote them; it is given some time to deliver them itself."""
     events: tuple[Event, ...]
-
-
-def outbox_path(by: str) -> PurePosixPath:
-    """Return where a run's outbox lies below the state directory.
-
-    Raises:
-        UnsafeValue: `by` could lead outside its folder.
-    """
-    return PurePosixPath(OUTBOX, state_path("images", by).name)
 
 
 def dump_outbox(outbox: Outbox) -> str:

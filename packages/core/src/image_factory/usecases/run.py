@@ -1,0 +1,287 @@
+"""The whole job, once: see what moved, decide, start what is due, settle what ended, carry it on, tell.
+
+analyze → observe → settle → update → coordinate → claim, and the commit that makes all of it known;
+only then dispatch and notices, and a second commit of what they came to. What is started, pushed or
+told is written down first, so that a run that is killed at any instant is finished by the next one:
+it finds a build by its request's id, a consumer's change by what its branch holds, and a notice in
+the outbox. Each step reads what the one before it wrote, and is a command of its own too.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from image_factory.decide.rebuilds import RebuildPlan
+from image_factory.errors import ImageFactoryError, InvalidState
+from image_factory.model.event import Event
+from image_factory.shell.store import FileChange
+from image_factory.state.layout import OUTBOX, outbox_path
+from image_factory.state.outbox import Outbox, dump_outbox, joined_events, read_outbox
+from image_factory.usecases.analysis_step import analyze_what_changed
+from image_factory.usecases.commit import Batch, Committed, until_settled
+from image_factory.usecases.coordinate import coordinate
+from image_factory.usecases.dispatch import claim, dispatch, record
+from image_factory.usecases.notify import Delivery, notify
+from image_factory.usecases.observe import observe
+from image_factory.usecases.outcome import Done, Failed, Outcome
+from image_factory.usecases.settle import settle
+from image_factory.usecases.update import update_consumers
+from image_factory.usecases.workbench import Workbench
+
+LEASE = timedelta(minutes=10)
+"""How long a run is given to tell its own notices, before another one tells them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one step came to."""
+
+    name: str
+    outcomes: tuple[Outcome, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a run came to."""
+
+    id: str
+    steps: tuple[Step, ...]
+    plan: RebuildPlan
+    commits: tuple[Committed, ...] = ()
+    problems: tuple[ImageFactoryError, ...] = ()
+    deliveries: tuple[Delivery, ...] = ()
+    next_at: datetime | None = None
+    """When something is known to be due again."""
+    changes: tuple[FileChange, ...] = ()
+    """Of a rehearsal: what would be written."""
+
+    @property
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """Those of all steps, in order."""
+        return tuple(outcome for step in self.steps for outcome in step.outcomes)
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a run is made."""
+
+    jobs: int = 8
+    commit: bool = True
+    push: bool = False
+    notify: bool = True
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    unpushed: Callable[[Committed], object] = field(default=lambda committed: None, repr=False)
+    said: Callable[[Step], object] = field(default=lambda step: None, repr=False)
+    """Told of each step when it is done."""
+
+
+def new_run_id(now: datetime) -> str:
+    """Return an id that no other run has: `run-20260301t120000z-1a2b3c4d`."""
+    return f"run-{now:%Y%m%dt%H%M%Sz}-{secrets.token_hex(4)}"
+
+
+def run(bench: Workbench, manner: Manner | None = None, *, by: str | None = None) -> Ran:
+    """Do all that is due, and return what it came to.
+
+    Args:
+        by: the run's id.
+
+    Raises:
+        NotFound: there is no images.yaml.
+        Overtaken: others changed the same files again and again.
+        RemoteError: what was learned could not be pushed; it is kept here, and nothing was started.
+    """
+    manner = manner or Manner()
+    by = by or new_run_id(bench.clock.now())
+    learned = until_settled(lambda: _learn(bench, manner, by))
+    acted = _act(bench, manner, by, learned)
+    steps = (*learned.steps, *acted.steps)
+    for keep in learned.keeps:
+        keep()
+    return Ran(
+        by,
+        steps,
+        learned.plan,
+        tuple(made for made in (learned.committed, acted.committed) if made is not None and made.commit),
+        learned.problems,
+        acted.deliveries,
+        min((at for at in (learned.next_at, learned.plan.next_at) if at is not None), default=None),
+    )
+
+
+def rehearse(bench: Workbench, manner: Manner | None = None) -> Ran:
+    """Return what a run would do, as far as it can be told without doing it: nothing is started, pushed or told.
+
+    Args:
+        bench: works on a copy of the state (`shell.rehearsal`), so that steps can be written there.
+    """
+    manner = manner or Manner()
+    by = new_run_id(bench.clock.now())
+    steps = _Steps(Batch(bench, commit=False), manner)
+    learned = _see(bench, manner, steps)
+    coordinated = coordinate(bench, by=None)
+    steps.take("coordinate", coordinated.outcomes, coordinated.changes, coordinated.events)
+    return Ran(
+        by,
+        tuple(steps.done),
+        coordinated.plan,
+        problems=(*learned.problems, *coordinated.problems),
+        next_at=learned.next_at,
+        changes=tuple(steps.changes),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    problems: tuple[ImageFactoryError, ...]
+    next_at: datetime | None
+    keeps: tuple[Callable[[], None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Learned:
+    steps: tuple[Step, ...]
+    plan: RebuildPlan
+    committed: Committed | None
+    problems: tuple[ImageFactoryError, ...]
+    next_at: datetime | None
+    keeps: tuple[Callable[[], None], ...]
+    is_claimed: bool
+    outboxes: tuple[Outbox, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Acted:
+    steps: tuple[Step, ...] = ()
+    committed: Committed | None = None
+    deliveries: tuple[Delivery, ...] = ()
+
+
+class _Steps:
+    """What the steps of a phase came to, written as they go."""
+
+    def __init__(self, batch: Batch, manner: Manner) -> None:
+        self.batch = batch
+        self.done: list[Step] = []
+        self.events: list[Event] = []
+        self.changes: list[FileChange] = []
+        self._said = manner.said
+
+    def take(
+        self,
+        name: str,
+        outcomes: Iterable[Outcome],
+        changes: Sequence[FileChange],
+        events: Iterable[Event] = (),
+    ) -> None:
+        step = Step(name, tuple(outcomes))
+        self.batch.write(changes, sentences(step.outcomes))
+        self.changes += changes
+        self.events += events
+        self.done.append(step)
+        self._said(step)
+
+    @property
+    def subject(self) -> str:
+        """The first line of a commit about all of them."""
+        told = [f"{step.name} {_count(step)}" for step in self.done if _count(step)]
+        return f"Run: {', '.join(told)}" if told else "Run: finish what was begun"
+
+
+def _learn(bench: Workbench, manner: Manner, by: str) -> _Learned:
+    """Do all that comes before the first commit, and make it."""
+    batch = Batch(bench, commit=manner.commit, push=manner.push, environ=manner.environ, unpushed=manner.unpushed)
+    steps = _Steps(batch, manner)
+    seen = _see(bench, manner, steps)
+    updated = update_consumers(bench)
+    steps.take("update", updated.outcomes, updated.changes, updated.events)
+    coordinated = coordinate(bench, by=by)
+    steps.take("coordinate", coordinated.outcomes, coordinated.changes, coordinated.events)
+    claimed = claim(bench, by)
+    steps.take("claim", claimed.outcomes, claimed.changes, claimed.events)
+    outboxes = _outboxes(bench, by, steps) if manner.notify else ()
+    committed = batch.commit(steps.subject) if not batch.is_empty else None
+    return _Learned(
+        tuple(steps.done),
+        coordinated.plan,
+        committed,
+        (*seen.problems, *coordinated.problems),
+        seen.next_at,
+        seen.keeps,
+        bool(claimed.requests),
+        outboxes,
+    )
+
+
+def _see(bench: Workbench, manner: Manner, steps: _Steps) -> _Seen:
+    """Learn what is new outside: Dockerfiles, digests, builds that ended."""
+    analysis = analyze_what_changed(bench, jobs=manner.jobs)
+    steps.take("analyze", analysis.outcomes, analysis.changes, analysis.events)
+    seen = observe(bench, jobs=manner.jobs, due_only=True)
+    steps.take("observe", seen.outcomes, seen.changes, seen.events)
+    settled = settle(bench)
+    steps.take("settle", settled.outcomes, settled.changes, settled.events)
+    return _Seen(analysis.problems, seen.next_at, (analysis.keep, seen.keep))
+
+
+def _act(bench: Workbench, manner: Manner, by: str, learned: _Learned) -> _Acted:
+    """Start what was claimed and tell what is to be told, both of which stand in the first commit; then record it."""
+    dispatched = dispatch(bench, by) if learned.is_claimed else None
+    told = (*joined_events(learned.outboxes), *(dispatched.events if dispatched else ()))
+    deliveries = notify(bench, told) if manner.notify else ()
+
+    def write() -> tuple[tuple[Step, ...], Committed | None]:
+        batch = _batch(bench, manner)
+        steps = _Steps(batch, manner)
+        if dispatched is not None:
+            # Others may have written meanwhile; what was started is started.
+            recorded = record(bench, dispatched)
+            steps.take("dispatch", recorded.outcomes, recorded.changes)
+        for outbox in learned.outboxes:
+            batch.write(bench.store.plan_text(outbox_path(outbox.by), None))
+        subject = steps.subject if dispatched is not None else "Run: notices are told"
+        return tuple(steps.done), None if batch.is_empty else batch.commit(subject)
+
+    done, committed = until_settled(write)
+    return _Acted(done, committed, deliveries)
+
+
+def _batch(bench: Workbench, manner: Manner) -> Batch:
+    return Batch(bench, commit=manner.commit, push=manner.push, environ=manner.environ, unpushed=manner.unpushed)
+
+
+def _outboxes(bench: Workbench, by: str, steps: _Steps) -> tuple[Outbox, ...]:
+    """Write this run's notices to its outbox; return it with those that other runs have left."""
+    now = bench.clock.now()
+    found = []
+    for path in bench.store.files(OUTBOX):
+        text = bench.store.text(path)
+        try:
+            outbox = read_outbox(text or "", str(path))
+        except InvalidState:
+            continue  # nobody can tell what it says; a person finds it in the folder
+        if outbox.by != by and abs(now - outbox.at) >= LEASE:
+            found.append(outbox)
+    if steps.events and bench.plugins.notifiers:
+        ours = Outbox(by, now, tuple(steps.events))
+        steps.batch.write(bench.store.plan_text(outbox_path(by), dump_outbox(ours)))
+        found.append(ours)
+    return tuple(found)
+
+
+def sentences(outcomes: Iterable[Outcome]) -> list[str]:
+    """Return a line an image that changed or failed, for a commit's message."""
+    lines = []
+    for outcome in outcomes:
+        if isinstance(outcome, Done):
+            lines.append(f"{outcome.item}: {', '.join(outcome.changes)}")
+        elif isinstance(outcome, Failed):
+            lines.append(f"{outcome.item}: failed")
+    return lines
+
+
+def _count(step: Step) -> int:
+    return sum(1 for outcome in step.outcomes if isinstance(outcome, Done))
