@@ -1,105 +1,205 @@
-"""Versions carried to consumers, over a real git server: once, in one commit, and never against anybody's will."""
+"""The step as a whole: which images and entries it is for, what it records and tells, and what it costs."""
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from image_factory.errors import NotFound, VerificationError
+from image_factory.model.event import EventKind
 from image_factory.model.image_state import ConsumerStatus
-from image_factory.state.merge import record_build
-from image_factory.testing.git_server import GitServer
-from image_factory.usecases.analyze import analyze
-from image_factory.usecases.outcome import Done
-from image_factory.usecases.update import Updated, update_consumers
+from image_factory.usecases.outcome import Done, Failed, Skipped, exit_code
+from image_factory.usecases.update import update_consumers
 
 if TYPE_CHECKING:
-    from .conftest import World
+    from .conftest import Deploy
 else:
-    World = Any
+    Deploy = Any
 
-yaml_plugin = pytest.importorskip("image_factory_yaml", reason="the plugin yaml is not installed")
-helm_plugin = pytest.importorskip("image_factory_helm", reason="the plugin helm is not installed")
-kustomize_plugin = pytest.importorskip("image_factory_kustomize", reason="the plugin kustomize is not installed")
-
-POD = "# ours\nspec:\n  image: ghcr.io/acme/web:1.0.0 # front\n"
-VALUES = "image:\n  repository: ghcr.io/acme/api\n  tag: 1.0.0\n  digest: ''\n"
-ONE, TWO = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
+PUSHED, CURRENT, FAILED = ConsumerStatus.PUSHED, ConsumerStatus.CURRENT, ConsumerStatus.FAILED
+ONE = f"sha256:{'1' * 64}"
 
 
-@dataclass
-class Deploy:
-    """The world, and a repository `deploy.git` of consumers at a git server."""
+def test_a_version_goes_to_its_consumer_is_verified_and_then_costs_nothing(deploy: Deploy) -> None:
+    deploy.begin(deploy.image(), digest=ONE)
 
-    world: World
-    server: GitServer
+    pushed = deploy.update()
+    first = deploy.consumers()
+    verified = deploy.update()
+    second = deploy.consumers()
+    before = len(deploy.repositories.requests)
+    unchanged = deploy.update()
 
-    def enroll(self, *entries: dict[str, Any], name: str = "web", **fields: Any) -> dict[str, Any]:
-        updates = [
-            {"repo": self.server.url("deploy.git"), "path": "pod.yaml", "type": "yaml-update", **entry}
-            for entry in entries or ({},)
-        ]
-        return self.world.managed(name, updates=updates, **fields)
-
-    def begin(self, *enrolled: dict[str, Any], version: str = "1.1.0", digest: str = ONE) -> None:
-        """Enroll images, analyze them, and let each have a version."""
-        for entry in enrolled:
-            self.world.service(entry["name"], "FROM node:22\n")
-        self.world.enroll(*enrolled)
-        bench = self.world.bench()
-        bench.store.apply(analyze(bench).changes)
-        for entry in enrolled:
-            self.build(entry["name"], version, digest)
-
-    def build(self, name: str, version: str | None, digest: str | None) -> None:
-        bench = self.world.bench()
-        state = bench.store.images().records[name]
-        built = record_build(state, version=version, digest=digest, at=self.world.now)
-        bench.store.apply(bench.store.plan([built]))
-
-    def update(self, *names: str) -> Updated:
-        bench = self.world.bench()
-        updated = update_consumers(bench, names)
-        bench.store.apply(updated.changes)
-        return updated
-
-    def git(self, *words: str) -> str:
-        folder = self.server.path("deploy.git")
-        return subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True).stdout
-
-    def text(self, path: str = "pod.yaml", branch: str = "main") -> str:
-        return self.git("show", f"{branch}:{path}")
-
-    def subjects(self, branch: str = "main") -> list[str]:
-        return self.git("log", "--format=%s", branch).splitlines()
-
-    def statuses(self, name: str = "web") -> list[ConsumerStatus]:
-        state = self.world.bench().store.images().records[name]
-        return [consumer.status for consumer in state.runtime.consumers]
+    assert [type(outcome) for outcome in (*pushed.outcomes, *verified.outcomes)] == [Done, Done]
+    assert [(one.status, one.version, one.digest) for one in (*first, *second)] == [
+        (PUSHED, "1.1.0", ONE),
+        (CURRENT, "1.1.0", ONE),
+    ]
+    assert unchanged.outcomes == (Skipped("web", f"{deploy.repo}:pod.yaml: names 1.1.0 already"),)
+    assert unchanged.changes == unchanged.events == ()
+    assert len(deploy.repositories.requests) == before, "an unchanged run asks nothing"
+    assert len(deploy.subjects()) == 2
 
 
-@pytest.fixture
-def deploy(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deploy]:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    world.plugins = {"yaml": yaml_plugin, "helm": helm_plugin, "kustomize": kustomize_plugin}
-    with GitServer(tmp_path / "remotes") as server:
-        server.create(
-            "deploy.git", {"pod.yaml": POD, "values.yaml": VALUES, "overlays/kustomization.yaml": "resources: []\n"}
-        )
-        yield Deploy(world, server)
+def test_people_are_told_once_of_what_was_pushed(deploy: Deploy) -> None:
+    deploy.begin(deploy.image())
+
+    (event,) = deploy.update().events
+
+    assert (event.kind, event.image) == (EventKind.CONSUMER_UPDATED, "web")
+    assert event.facts["Where"] == f"{deploy.repo}:pod.yaml"
+    assert event.facts["Version"] == "1.1.0"
+    assert deploy.update().events == ()
 
 
-def test_a_new_version_is_pushed_as_a_change_of_one_line(deploy: Deploy) -> None:
-    deploy.begin(deploy.enroll())
+def test_the_images_named_are_updated_and_no_others(deploy: Deploy) -> None:
+    deploy.begin(deploy.image(), deploy.image(deploy.values(), name="api"))
+
+    updated = deploy.update("api")
+
+    assert [outcome.item for outcome in updated.outcomes] == ["api"]
+    assert deploy.statuses("web") == []
+    with pytest.raises(NotFound, match="'nope'"):
+        deploy.update("nope")
+
+
+def test_an_image_without_a_version_waits_for_one(deploy: Deploy) -> None:
+    deploy.begin(deploy.image(), version=None)
 
     updated = deploy.update()
 
-    assert deploy.text() == POD.replace("1.0.0", "1.1.0")
-    assert deploy.subjects() == ["Update web to 1.1.0 in pod.yaml", "Begin"]
-    assert deploy.statuses() == [ConsumerStatus.PUSHED]
-    assert [type(outcome) for outcome in updated.outcomes] == [Done]
-    assert [event.image for event in updated.events] == ["web"]
+    assert updated.outcomes == (Skipped("web", "no version is known yet"),)
+    assert deploy.repositories.requests == []
+
+
+def test_an_image_that_is_not_analyzed_is_passed_over(deploy: Deploy) -> None:
+    deploy.world.enroll(deploy.image())
+
+    (outcome,) = deploy.update().outcomes
+
+    assert isinstance(outcome, Skipped)
+    assert outcome.reason.startswith("not analyzed yet")
+
+
+@pytest.mark.parametrize("asked", ["verification", "policy"])
+def test_an_image_that_must_be_proven_goes_nowhere_whatever_is_exempt(deploy: Deploy, asked: str) -> None:
+    exempt = [{"owner": "us", "reason": "soon", "expiry": "2099-01-01", "policy": asked}]
+    proven = deploy.image(**{asked: {"signed": True}}, exemptions=exempt)
+    deploy.begin(proven, deploy.image(deploy.values(), name="api"))
+
+    updated = deploy.update()
+
+    refused = next(outcome for outcome in updated.outcomes if outcome.item == "web")
+    assert isinstance(refused, Failed)
+    assert isinstance(refused.error, VerificationError)
+    assert asked in refused.error.message
+    assert deploy.subjects() == ["Update api to 1.1.0 in values.yaml", "Begin"]
+    assert exit_code(updated.outcomes) == 3
+
+
+def test_an_external_image_has_no_consumers(deploy: Deploy) -> None:
+    external = {"name": "redis", "repository": "library/redis", "tag": "7", "updates": [deploy.entry()]}
+    deploy.begin(deploy.image())
+    deploy.world.enroll(external)
+
+    assert [outcome for outcome in deploy.update().outcomes if not isinstance(outcome, Skipped)] == []
+    assert deploy.repositories.requests == []
+
+
+def test_an_entry_that_was_removed_leaves_the_record(deploy: Deploy) -> None:
+    deploy.begin(deploy.image(deploy.entry(), deploy.entry(keys=["spec.image"])))
+    deploy.update()
+    assert len(deploy.consumers()) == 2
+
+    deploy.world.enroll(deploy.image(deploy.entry()))
+    deploy.update()
+    assert [consumer.keys for consumer in deploy.consumers()] == [()]
+
+    deploy.world.enroll(deploy.image() | {"updates": []})
+    deploy.update()
+    assert deploy.consumers() == ()
+
+
+def test_an_entry_written_twice_is_one(deploy: Deploy) -> None:
+    deploy.begin(deploy.image(deploy.entry(key="spec.image"), deploy.entry(keys=["spec.image"])))
+
+    deploy.update()
+
+    assert deploy.statuses() == [PUSHED]
+
+
+def test_a_rehearsal_shows_the_change_and_touches_nothing(deploy: Deploy) -> None:
+    deploy.begin(deploy.image())
+    before = deploy.git("rev-parse", "main")
+
+    updated = update_consumers(deploy.world.bench(), dry_run=True)
+
+    ((target, path, old, new),) = [(edit.target, edit.path, edit.old, edit.new) for edit in updated.edits]
+    assert (target, path) == (f"{deploy.repo} main", "pod.yaml")
+    assert new == old.replace("1.0.0", "1.1.0") != old
+    assert updated.changes == updated.events == ()
+    assert deploy.git("rev-parse", "main") == before
+    assert not [request for request in deploy.repositories.requests if "receive-pack" in request.path + request.query]
+
+
+FAILURES = {
+    "a key that is missing": ({"keys": ["spec.nope"]}, "spec.nope"),
+    "a file that is gone": ({"path": "gone.yaml"}, "gone.yaml"),
+    "a type that no plugin has": ({"type": "never"}, "no file updater plugin is called 'never'"),
+    "a provider that no plugin has": ({"provider": "never", "repo": "acme/x"}, "no source plugin is called 'never'"),
+    "a file of another image": ({"path": "values.yaml"}, "does not name ghcr.io/acme/web"),
+    "a folder": ({"path": "overlays"}, "overlays"),
+    "a branch that is missing": ({"branch": "nope"}, "nope"),
+}
+
+
+@pytest.mark.parametrize(("fields", "problem"), FAILURES.values(), ids=FAILURES.keys())
+def test_an_entry_that_cannot_be_done_fails_alone_and_is_told_once(
+    deploy: Deploy, fields: dict[str, Any], problem: str
+) -> None:
+    deploy.begin(deploy.image(deploy.entry(**fields), deploy.entry()))
+
+    updated = deploy.update()
+    again = deploy.update()
+
+    (failed,) = [outcome for outcome in updated.outcomes if isinstance(outcome, Failed)]
+    assert problem in failed.error.message
+    assert fields.get("path", "pod.yaml") in failed.error.message
+    assert failed.error.hint
+    assert deploy.text() == "# ours\nspec:\n  image: ghcr.io/acme/web:1.1.0 # front\n"
+    assert deploy.statuses() == [FAILED, CURRENT]
+    assert [event.kind for event in updated.events].count(EventKind.CONSUMER_FAILED) == 1
+    assert [outcome for outcome in again.outcomes if isinstance(outcome, Failed)], "it is said as long as it is so"
+    assert again.events == ()
+
+
+def test_a_problem_that_stays_changes_no_byte(deploy: Deploy) -> None:
+    deploy.begin(deploy.image(deploy.entry(path="gone.yaml")))
+    deploy.update()
+    deploy.world.later(days=1)
+
+    assert deploy.update().changes == ()
+
+
+def test_a_remote_that_does_not_answer_is_no_news_of_its_entries(deploy: Deploy) -> None:
+    gone = deploy.entry(repo="http://127.0.0.1:9/deploy.git")
+    deploy.begin(deploy.image(gone, deploy.entry()))
+
+    updated = deploy.update()
+
+    assert [type(outcome) for outcome in updated.outcomes] == [Done, Failed]
+    assert deploy.statuses() == [PUSHED], "nothing is recorded of what was not seen"
+    assert [event.kind for event in updated.events] == [EventKind.CONSUMER_UPDATED]
+
+
+def test_a_broken_entry_of_images_yaml_loses_no_record(deploy: Deploy) -> None:
+    deploy.begin(deploy.image())
+    deploy.update()
+    deploy.world.enroll(deploy.image() | {"rebuildDelay": "soon"})
+
+    updated = deploy.update()
+
+    assert updated.problems
+    assert updated.changes == ()
+    assert deploy.statuses() == [PUSHED]

@@ -133,26 +133,25 @@ class RemoteBranch:
 
     def _modes(self, git: Git, parent: str, paths: list[str]) -> tuple[dict[str, str], dict[str, ImageFactoryError]]:
         """Return the mode of each file that the tree lists, and why a path cannot be changed."""
-        listed = git.attempt("ls-tree", "-z", "--full-tree", parent, "--", *paths)
+        refused: dict[str, ImageFactoryError] = {}
+        inner: dict[str, str] = {}
+        for path in paths:
+            try:
+                inner[path] = _editable(path)
+            except UnsafeValue as error:
+                refused[path] = error
+        listed = git.attempt("ls-tree", "-z", "--full-tree", parent, "--", *inner.values())
         if not listed.is_ok:
             raise failure(listed, f"cannot list the files of {parent[:12]} of {self.url}")
         modes = {}
         for entry in listed.stdout.decode("utf-8", "surrogateescape").split("\0"):
-            fields, tab, path = entry.partition("\t")
+            fields, tab, found = entry.partition("\t")
             if tab:
-                modes[path] = fields.split()[0]
-        refused: dict[str, ImageFactoryError] = {}
-        for path in paths:
-            try:
-                _editable(path)
-            except UnsafeValue as error:
-                refused[path] = error
-                continue
-            if modes.get(path) not in _ORDINARY:
-                what = "lies behind a link" if path not in modes else "is no ordinary file"
-                refused[path] = RemoteRefused(
-                    f"{path} {what} in {self.url} at {parent[:12]}", hint="name the file that it leads to"
-                )
+                modes[found] = fields.split()[0]
+        for path, found in inner.items():
+            if modes.get(found) not in _ORDINARY:
+                what = "lies behind a link" if found not in modes else "is no ordinary file"
+                refused[path] = RemoteRefused(f"{path} {what} in {self.url}", hint="name the file that it leads to")
         return modes, refused
 
 

@@ -98,6 +98,8 @@ def edit_files(
         except ImageFactoryError as error:
             if is_passing(error):
                 raise
+            # The same problem at the next revision is no news.
+            error.message = error.message.replace(f" at {revision[:12]}", "")
             edited.failed.append((wanted, error))
             continue
         edited.new[path] = new
