@@ -81,8 +81,8 @@ def build(result: str, **cause: Any) -> Build:
         pytest.param(
             image(built_day=3, builds=(build("succeeded", base="other", to="d9"),)),
             base(0, 2),
-            "d1",
-            id="a rebuild for another base says nothing of this one",
+            "d0",
+            id="a rebuild for another base was told to keep this one as it was",
         ),
     ],
 )

@@ -85,6 +85,7 @@ def test_a_move_records_old_and_new_and_from_when_each_dependent_may_be_rebuilt(
         "oldDigest": old,
         "newDigest": new,
         "source": "registry",
+        "platforms": state["metadata"]["platforms"],
     }
     assert state["rebuildEligibleAt"] == {
         "default": "2026-03-10T12:00:00Z",

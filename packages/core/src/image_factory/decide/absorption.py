@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from image_factory.model.image_state import BaseState, ImageState
+from datetime import UTC, datetime
+
+from image_factory.model.image_state import BaseState, Build, ImageState
+
+SUCCEEDED = "succeeded"
+"""The result of a build that took its causes in."""
 
 
 def built_in(image: ImageState) -> tuple[str, ...]:
@@ -18,26 +23,57 @@ def built_in(image: ImageState) -> tuple[str, ...]:
     return tuple(sorted(name for name in named if name in reached or name not in known))
 
 
-def absorbed_digest(image: ImageState, base: BaseState) -> str | None:
+def absorbed_digest(image: ImageState, base: BaseState | ImageState) -> str | None:
     """Return the digest of `base` that `image` holds, or None where state cannot tell.
 
-    A rebuild's record says it by its causes. Else it is what the base pointed at when the image was
-    last built, or, where that is not known, at our first sight of the base: an image is taken to be
-    current when it is enrolled.
+    A rebuild's record says it by its causes; a rebuild for other causes was told to keep what the image
+    held. A build that was not ours took what the base pointed at then. Else, where no build is known, it
+    is our first sight of the base: an image is taken to be current when it is enrolled.
     """
+    others = _others(image)
     for build in reversed(image.history.rebuild_history):
-        if build.result != "succeeded":
+        if build.result != SUCCEEDED:
             continue
+        if others and others[-1] > _ended(build):
+            break
         for cause in build.causes:
             if cause.get("base") == base.name and isinstance(cause.get("to"), str):
                 return str(cause["to"])
-    updates = sorted(base.history.update_history, key=lambda update: update.at)
+    updates = base.history.update_history
     if not updates:
         return base.runtime.current_digest
-    built_at = image.runtime.last_built
-    if built_at is not None:
-        before = [update for update in updates if update.at <= built_at]
+    if others:
+        before = [update for update in updates if update.at <= others[-1]]
         if before:
             return before[-1].new_digest
     first = updates[0]
+    if first.old_digest is None and isinstance(base, ImageState) and _is_rebuilt(base, first.new_digest):
+        # The first digest that we know of is one that we built: what there was before, the image was built on.
+        return None
     return first.new_digest if first.old_digest is None else first.old_digest
+
+
+def _is_rebuilt(image: ImageState, digest: str) -> bool:
+    return any(build.digest == digest and build.result == SUCCEEDED for build in image.history.rebuild_history)
+
+
+def _others(image: ImageState) -> list[datetime]:
+    """Return when the image was built by others than us, oldest first: by its owner's CI, for changes of its own."""
+    built_at, current = image.runtime.last_built, image.runtime.current_digest
+    ours = [build for build in image.history.rebuild_history if build.result == SUCCEEDED]
+    digests = {build.digest for build in ours}
+    found = [
+        update.at
+        for update in image.history.update_history
+        if update.source == "build" and update.new_digest not in digests
+    ]
+    # A rebuild of ours moves `lastBuilt` too, when it is settled: only its digest tells whose the last build was.
+    is_other = not ours or (current is not None and current not in digests and _ended(ours[-1]) < (built_at or _NEVER))
+    return sorted([*found, built_at] if built_at is not None and is_other else found)
+
+
+def _ended(build: Build) -> datetime:
+    return build.finished_at or build.at
+
+
+_NEVER = datetime.min.replace(tzinfo=UTC)

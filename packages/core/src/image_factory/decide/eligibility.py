@@ -6,7 +6,7 @@ publisher sets. Pure: the present instant is an argument.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -54,6 +54,8 @@ class Reason(StrEnum):
     """An emergency was ordered: it is rebuilt at once."""
     ORDERED = "ordered"
     """A person asked for it."""
+    CYCLE = "cycle"
+    """It is built on itself through other images, so that no order to build them in exists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,18 @@ class Eligibility:
     """The digest that a rebuild takes: one that has aged where it is due, else the one that will age first."""
     seen_at: datetime | None
     eligible_at: datetime | None
-    """The instant from which it is due; None where nothing is to be taken in."""
+    """The instant from which it is due; None where nothing is to be taken in, or a person holds it without an end."""
+    opens_at: datetime | None = None
+    """The first instant at which a digest that is still not taken in became eligible; None where none has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One digest of a base that an image has not taken in, and how it ages."""
+
+    digest: str
+    seen_at: datetime
+    eligible_at: datetime
 
 
 def decide_eligibility(
@@ -84,34 +97,125 @@ def decide_eligibility(
     not taken in + delay, then the newest, aged or not.
 
     Args:
-        updates: the base's moves, oldest first.
+        updates: the base's moves, in the order they were seen.
         absorbed: the digest that the image was last built with; None counts every move.
     """
     pending = pending_updates(updates, absorbed)
-    if not pending:
+    return decide_moves(age_moves(pending, delay, now), mode=mode, now=now, auto_rebuild=auto_rebuild)
+
+
+def age_moves(pending: Sequence[DigestUpdate], delay: timedelta, now: datetime) -> tuple[Move, ...]:
+    """Return pending updates with the instants from which each is eligible.
+
+    A first sight that lies in the future was written while the clock was wrong. It counts as of now until
+    the next observation puts it right (`state.merge.record_digest`), so that no digest passes early.
+    """
+    return tuple(Move(update.new_digest, min(update.at, now), add(min(update.at, now), delay)) for update in pending)
+
+
+def decide_moves(
+    moves: Sequence[Move],
+    *,
+    mode: DelayMode,
+    now: datetime,
+    held: Mapping[str, datetime | None] | None = None,
+    auto_rebuild: bool = True,
+) -> Eligibility:
+    """Return what the moves that an image has not taken in mean for it.
+
+    A digest that a person holds is not taken while it is: the next newest that may be is.
+
+    Args:
+        moves: in the order they were seen.
+        held: until when each digest is held; None where only a person ends it.
+    """
+    if not moves:
         return Eligibility(Reason.UP_TO_DATE, None, None, None)
-    first, newest = pending[0], pending[-1]
-    eligible_at = first.at + delay
-    if now < eligible_at:
-        chosen = first if mode is DelayMode.AGED else newest
-        return Eligibility(Reason.COOLING_DOWN, chosen.new_digest, chosen.at, eligible_at)
-    if mode is DelayMode.AGED:
-        aged = [update for update in pending if update.at + delay <= now]
-        newest = aged[-1]
-        eligible_at = newest.at + delay
+    held = held or {}
     reason = Reason.DUE if auto_rebuild else Reason.NEEDS_APPROVAL
-    return Eligibility(reason, newest.new_digest, newest.at, eligible_at)
+    if mode is DelayMode.FIRST_CHANGE:
+        return _first_change(moves, reason, now, held)
+    free = [(move, _free_at(move, held)) for move in moves]
+    ready = [(move, at) for move, at in free if at is not None and at <= now]
+    if ready:
+        newest = ready[-1][0]
+        return Eligibility(reason, newest.digest, newest.seen_at, newest.eligible_at, min(at for _, at in ready))
+    ends = [(at, place) for place, (_, at) in enumerate(free) if at is not None]
+    is_held = not ends or any(move.eligible_at <= now for move in moves)
+    at, place = min(ends, default=(None, 0))
+    chosen = moves[place]
+    return Eligibility(Reason.HELD if is_held else Reason.COOLING_DOWN, chosen.digest, chosen.seen_at, at)
 
 
-def pending_updates(updates: Sequence[DigestUpdate], absorbed: str | None) -> tuple[DigestUpdate, ...]:
-    """Return the moves after the one that brought `absorbed`, oldest first; none where the base is back at it."""
-    ordered = sorted(updates, key=lambda update: update.at)
-    if ordered and ordered[-1].new_digest == absorbed:
-        return ()
-    for position in range(len(ordered) - 1, -1, -1):
-        if ordered[position].new_digest == absorbed:
-            return tuple(ordered[position + 1 :])
-        if ordered[position].old_digest == absorbed:
-            return tuple(ordered[position:])
+def _first_change(
+    moves: Sequence[Move], reason: Reason, now: datetime, held: Mapping[str, datetime | None]
+) -> Eligibility:
+    opens_at = min(move.eligible_at for move in moves)
+    free = [move for move in moves if move.digest not in held]
+    newest = (free or moves)[-1]
+    if now < opens_at:
+        return Eligibility(Reason.COOLING_DOWN, newest.digest, newest.seen_at, opens_at)
+    if free:
+        return Eligibility(reason, newest.digest, newest.seen_at, opens_at, opens_at)
+    ends = [until for move in moves if (until := held[move.digest]) is not None]
+    return Eligibility(Reason.HELD, newest.digest, newest.seen_at, min(ends, default=None))
+
+
+def _free_at(move: Move, held: Mapping[str, datetime | None]) -> datetime | None:
+    """Return from when a digest may be taken: when it has aged, and is not held any more."""
+    if move.digest not in held:
+        return move.eligible_at
+    until = held[move.digest]
+    return None if until is None else max(move.eligible_at, until)
+
+
+def add(at: datetime, delay: timedelta) -> datetime:
+    """Return `at` + `delay`, at most the last instant that there is."""
+    try:
+        return at + delay
+    except OverflowError:
+        return datetime.max.replace(tzinfo=at.tzinfo)
+
+
+def pending_updates(
+    updates: Sequence[DigestUpdate],
+    absorbed: str | None,
+    key: Callable[[DigestUpdate], Hashable] | None = None,
+    absorbed_key: Hashable = None,
+) -> tuple[DigestUpdate, ...]:
+    """Return the moves after the one that brought `absorbed`, in their order; none where the base is back at it.
+
+    A base that moves back takes its moves back: what lies between is not pending, and the digest that it
+    is back at keeps its first sight.
+
+    Args:
+        key: what an update is told apart by; its digest where it is not given.
+        absorbed_key: the same of `absorbed`.
+    """
+    following = list(_after(updates, absorbed))
+    stack: list[DigestUpdate] = []
+    bottom: Hashable = absorbed if key is None or absorbed_key is None else absorbed_key
+    places: dict[Hashable, int] = {} if bottom is None else {bottom: 0}
+    keys: list[Hashable] = []
+    for update in following:
+        this: Hashable = update.new_digest if key is None else key(update)
+        place = places.get(this)
+        if place is None:
+            stack.append(update)
+            keys.append(this)
+            places[this] = len(stack)
+        else:
+            for gone in keys[place:]:
+                del places[gone]
+            del stack[place:], keys[place:]
+    return tuple(stack)
+
+
+def _after(updates: Sequence[DigestUpdate], absorbed: str | None) -> Sequence[DigestUpdate]:
+    for position in range(len(updates) - 1, -1, -1):
+        if updates[position].new_digest == absorbed:
+            return updates[position + 1 :]
+        if updates[position].old_digest == absorbed and absorbed is not None:
+            return updates[position:]
     # The first entry of a history is the first sight of the base: no move, unless nothing is known to be absorbed.
-    return tuple(update for update in ordered if update.old_digest is not None or absorbed is not None)
+    return [update for update in updates if update.old_digest is not None or absorbed is not None]

@@ -220,6 +220,8 @@ class Build(Record):
     """Why it failed."""
     cve: str | None = None
     """Of an emergency."""
+    inputs: str | None = None
+    """What two rebuilds share that have the same causes and the same source (`image_factory.decide.backoff`)."""
 
 
 class ConsumerStatus(StrEnum):
@@ -262,6 +264,8 @@ class DigestUpdate(Record):
     old_digest: DigestText | None
     new_digest: DigestText
     source: str = "registry"
+    platforms: Values | None = None
+    """The new digest's, digest by platform, as far as they are known."""
 
 
 class ImageConfiguration(Record):

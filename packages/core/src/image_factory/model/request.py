@@ -117,6 +117,8 @@ class RebuildRequest(Record):
     causes: tuple[RebuildCause, ...] = ()
     digests: tuple[PinnedDigest, ...] = ()
     """What to build with, one a reference of the Dockerfile."""
+    inputs: str | None = None
+    """What two requests share that have the same causes and the same source (`image_factory.decide.backoff`)."""
     wave: int = 0
     """How many managed images lie between it and what moved."""
     priority: int = 0

@@ -23,6 +23,7 @@ from image_factory.model.image_state import (
     BaseHistory,
     BaseRuntime,
     BaseState,
+    DigestUpdate,
     ImageConfiguration,
     ImageHistory,
     ImageRuntime,
@@ -168,9 +169,14 @@ def _dumped(*parts: BaseModel) -> dict[str, Any]:
     for part in parts:
         values.update(part.model_dump(mode="json", by_alias=True, exclude_defaults=True))
         if "updateHistory" in values and isinstance(part, (ImageHistory, BaseHistory)):
-            # An entry stands whole, since other programs read who saw the move.
-            values["updateHistory"] = [entry.model_dump(mode="json", by_alias=True) for entry in part.update_history]
+            values["updateHistory"] = [_entry(update) for update in part.update_history]
     return values
+
+
+def _entry(update: DigestUpdate) -> dict[str, Any]:
+    """Return an entry whole, since other programs read who saw the move; platforms only where they are known."""
+    values = update.model_dump(mode="json", by_alias=True)
+    return values if update.platforms is not None else {key: item for key, item in values.items() if key != "platforms"}
 
 
 def _ordered(values: Mapping[str, Any], sections: tuple[Section, ...], unknown: Mapping[str, Any]) -> dict[str, Any]:

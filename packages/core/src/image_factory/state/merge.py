@@ -117,9 +117,18 @@ def record_build(state: ImageState, *, version: str | None, digest: str | None, 
         update |= {"current_digest": digest, "previous_digest": runtime.current_digest}
         # What is built on this image counts the age of its digests from here.
         entry = DigestUpdate(at=_whole(at), old_digest=runtime.current_digest, new_digest=digest, source="build")
-        kept = (*history.update_history, entry)[-MIN_UPDATE_HISTORY:]
-        history = history.model_copy(update={"update_history": kept})
+        history = history.model_copy(update={"update_history": _thinned((*history.update_history, entry))})
     return state.model_copy(update={"runtime": runtime.model_copy(update=update), "history": history})
+
+
+def _thinned(updates: tuple[DigestUpdate, ...]) -> tuple[DigestUpdate, ...]:
+    """Keep the last ten, and of each earlier day its last: an image built on this one may wait for any to age."""
+    earlier = {update.at.date(): update for update in updates[:-MIN_UPDATE_HISTORY]}
+    return (*list(earlier.values())[-MAX_DAYS:], *updates[-MIN_UPDATE_HISTORY:])
+
+
+MAX_DAYS = 100
+"""Days of which an image's updateHistory keeps a digest of its own: more than any delay that people set."""
 
 
 def record_rebuild(state: ImageState, build: Build) -> ImageState:
@@ -148,6 +157,9 @@ def record_digest(
 ) -> State:
     """Return `state` with a digest that its tag was seen to point at; the same record where it did before.
 
+    A move that is recorded as seen later than now was seen while the clock was wrong: its age counts from
+    now, so that a clock put right neither lets a digest pass early nor holds it for longer than policy says.
+
     Sets currentDigest, previousDigest, lastUpdated (a base's lastChecked too) and metadata, and adds
     to updateHistory, of which the last ten entries stay, and every one that is not yet absorbed.
 
@@ -159,10 +171,14 @@ def record_digest(
         unabsorbed: digests that some dependent was not yet built with.
     """
     runtime = state.runtime
-    if digest == runtime.current_digest:
-        return state
     seen = _whole(at)
-    entry = DigestUpdate(at=seen, old_digest=runtime.current_digest, new_digest=digest, source=source)
+    if digest == runtime.current_digest:
+        return _without_future(state, seen)
+    platforms = (metadata or {}).get("platforms") or None
+    entry = DigestUpdate(
+        at=seen, old_digest=runtime.current_digest, new_digest=digest, source=source, platforms=platforms
+    )
+    state = _without_future(state, seen)
     updates: tuple[DigestUpdate, ...] = (*state.history.update_history, entry)
     kept: tuple[DigestUpdate, ...] = tuple(
         known for known in updates[:-MIN_UPDATE_HISTORY] if known.new_digest in unabsorbed
@@ -180,6 +196,15 @@ def record_digest(
     changed = type(runtime).model_validate({**dict(runtime), **(runtime.model_extra or {}), **update})
     history = state.history.model_copy(update={"update_history": (*kept, *updates[-MIN_UPDATE_HISTORY:])})
     return state.model_copy(update={"runtime": changed, "history": history})
+
+
+def _without_future(state: State, now: datetime) -> State:
+    updates = state.history.update_history
+    if all(update.at <= now for update in updates):
+        return state
+    put_right = tuple(update if update.at <= now else update.model_copy(update={"at": now}) for update in updates)
+    history = state.history.model_copy(update={"update_history": put_right})
+    return state.model_copy(update={"history": history})
 
 
 def record_problem(state: State, problem: str | None, *, at: datetime) -> State:

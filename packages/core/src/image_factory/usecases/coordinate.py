@@ -62,6 +62,7 @@ def coordinate(bench: Workbench, *, by: str | None = None) -> Coordination:
             reason=str(decision.reason),
             causes=decision.causes,
             digests=decision.digests,
+            inputs=decision.inputs,
             wave=decision.wave,
             priority=decision.priority,
             dispatch=Dispatch(at=now, by=by) if approved and by is not None else None,

@@ -1,0 +1,106 @@
+"""Decide how long an image is left alone after rebuilds that failed, and when it is given up for now. Pure.
+
+What counts is failures in a row with the same inputs: the digests that the causes bring, and the
+image's source in images.yaml. A success, other inputs, or a rebuild that a person asked for ends the row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+from image_factory.decide.eligibility import Reason
+from image_factory.decide.wait import Wait
+from image_factory.model.enrollment import Source
+from image_factory.model.image_state import Build
+from image_factory.model.request import RebuildCause, RebuildRequest
+
+FAILED = frozenset({"failed", "timed-out", "cancelled"})
+"""The results of a build that came to nothing."""
+BY_POLICY = "policy"
+"""Who wanted a rebuild that no person asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """Failures in a row with the same inputs."""
+
+    count: int
+    last_at: datetime | None
+    """When the latest of them ended."""
+
+
+def fingerprint(causes: Iterable[RebuildCause], source: Source | None) -> str:
+    """Return 16 hexadecimal digits that two rebuilds share if they have the same inputs."""
+    moves = sorted(f"{cause.base}={cause.to}" for cause in causes)
+    text = "\n".join([*moves, "" if source is None else source.model_dump_json(by_alias=True)])
+    return sha256(text.encode()).hexdigest()[:16]
+
+
+def count_failures(
+    builds: Sequence[Build], request: RebuildRequest | None, causes: Sequence[RebuildCause], inputs: str
+) -> Failures:
+    """Return the row of failures that a rebuild with these causes would continue.
+
+    Args:
+        builds: the image's rebuildHistory.
+        request: its latest request, which counts where the history does not have it.
+        inputs: the rebuild's `fingerprint`.
+    """
+    attempts = list(builds)
+    if request is not None and str(request.status) in FAILED:
+        known = {build.request_id for build in builds}
+        attempts += [] if request.request_id in known else [_as_build(request)]
+    wanted = {(cause.base, cause.to) for cause in causes}
+    count, last_at = 0, None
+    for build in reversed(attempts):
+        if build.result not in FAILED or not _is_same(build, wanted, inputs):
+            break
+        count += 1
+        last_at = last_at or build.finished_at or build.at
+        if build.trigger != BY_POLICY:
+            break
+    return Failures(count, last_at)
+
+
+def backing_off(
+    failures: Failures, *, retry_delay: timedelta, quarantine_after: int, now: datetime, changes_at: datetime | None
+) -> Wait | None:
+    """Return what the failures mean for the next attempt, or None where it may be made.
+
+    Args:
+        changes_at: when the inputs will be others, as far as that is known: it ends a quarantine.
+    """
+    count, last_at = failures.count, failures.last_at
+    if count == 0 or last_at is None:
+        return None
+    times = "rebuild" if count == 1 else f"{count} rebuilds"
+    if count >= quarantine_after:
+        told = f"the last {times} with these inputs failed: it waits for other inputs, or for a person to ask for it"
+        return Wait(Reason.QUARANTINED, told, changes_at)
+    # An end in the future was written while the clock was wrong: waiting for it might take years.
+    until = last_at + retry_delay * 2 ** (count - 1) if last_at <= now else now
+    if until <= now:
+        return None
+    return Wait(Reason.BACKING_OFF, f"the last {times} with these inputs failed", until)
+
+
+def _is_same(build: Build, wanted: set[tuple[str, str]], inputs: str) -> bool:
+    if build.inputs is not None:
+        return build.inputs == inputs
+    return {(str(cause.get("base")), str(cause.get("to"))) for cause in build.causes} == wanted
+
+
+def _as_build(request: RebuildRequest) -> Build:
+    return Build(
+        at=request.requested_at,
+        reason=request.reason,
+        trigger=request.triggered_by,
+        result=str(request.status),
+        request_id=request.request_id,
+        finished_at=request.finished_at,
+        causes=tuple(cause.model_dump(mode="json", by_alias=True, exclude_none=True) for cause in request.causes),
+        inputs=request.inputs,
+    )
