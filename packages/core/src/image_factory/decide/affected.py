@@ -58,24 +58,28 @@ def find_base(word: str, images: Mapping[str, ImageState], bases: Mapping[str, B
     named = images.get(word) or bases.get(word)
     if named is not None:
         return named
+    near: list[str] = []
     try:
         reference = Reference.parse(word)
     except InvalidReference:
         reference = None
-    near: list[str] = []
-    for base in bases.values():
-        configuration = base.configuration
-        if reference is None:
-            break
-        if reference.canonical == configuration.full_image or word in configuration.aliases:
-            return base
-        if Reference.parse(configuration.full_image).repository == reference.repository:
-            near.append(base.name)
-    if reference is not None and reference.tag is None and reference.digest is None and len(near) == 1:
-        return bases[near[0]]
-    hint = (
-        f"known of that repository: {', '.join(sorted(near)[:10])}" if near else "image-factory graph lists all bases"
-    )
+    for state in (*bases.values(), *images.values()) if reference is not None else ():
+        assert reference is not None
+        if isinstance(state, BaseState):
+            if reference.canonical == state.configuration.full_image or word in state.configuration.aliases:
+                return state
+            repository = Reference.parse(state.configuration.full_image).repository
+        else:
+            enrollment = state.configuration.enrollment
+            repository = enrollment.image
+            # Of a managed image, the newest version is what others are built on, whatever its tag is.
+            if repository == reference.repository and enrollment.only_tag in (None, reference.tag):
+                return state
+        if repository == reference.repository:
+            near.append(state.name)
+    hint = "image-factory graph lists all bases"
+    if near:
+        hint = f"known of that repository: {', '.join(sorted(near)[:10])}"
     raise NotFound(f"no base image is called {word[:200]!r}", hint=hint)
 
 
