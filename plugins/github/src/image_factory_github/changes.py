@@ -7,14 +7,13 @@ behind (the branch, but no pull request) is known by its commit's message and ta
 from __future__ import annotations
 
 import base64
-import contextlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from image_factory.errors import ImageFactoryError, RemoteNotFound, RemoteRefused, UnsafeValue
+from image_factory.errors import RemoteRefused
 from image_factory.ports import ChangeProposal, ChangeRequest, SourceRepository
-from image_factory.shell.git_paths import bears_trailer, same_text
-from image_factory.shell.git_program import checked_path, checked_ref
+from image_factory.shell.change_request import Opening
+from image_factory.shell.git_program import checked_ref
 from image_factory_github.source import sha_of
 
 if TYPE_CHECKING:
@@ -57,69 +56,48 @@ def _request(source: GitHubSource, repository: SourceRepository, told: Any, bran
     return ChangeRequest(url, number, branch, is_open, is_merged, str(told.get("body") or ""))
 
 
-class _Opening:
-    """One proposal on its way."""
+class _Opening(Opening[str]):
+    """One proposal on its way; its work is a commit that no branch has yet."""
 
     def __init__(self, source: GitHubSource, repository: SourceRepository, proposal: ChangeProposal) -> None:
-        self.source, self.repository, self.proposal = source, repository, proposal
-        self.at, self.client = source.at(repository), source.client(repository)
-        self.branch, self.base = checked_ref(proposal.branch), checked_ref(proposal.base)
-        self.doing = f"cannot open a pull request for {self.branch} on {repository}"
-        self.edits = {checked_path(edit.path): edit.content for edit in proposal.edits}
-        for path in self.edits:
-            if ".git" in path.lower().split("/"):
-                raise UnsafeValue(f"not a file to change: {path!r}", hint="git's own files are never changed")
+        super().__init__(repository, proposal, request="pull request")
+        self.source, self.at, self.client = source, source.at(repository), source.client(repository)
 
-    def run(self) -> ChangeRequest:
-        base = self.source.branch(self.repository, self.base)
-        if base is None:
-            raise RemoteNotFound(f"no branch {self.base!r} in {self.repository}", hint="check the update's branch")
-        tip = self.source.branch(self.repository, self.branch)
-        existing = None
-        if tip is not None:
-            existing = _newest(self.source, self.repository, self.branch, self.base, "open", self.doing)
-        if existing is not None and tip is not None:
-            commit = self._commit(tip)
-            if commit is not None:
-                self._send("PATCH", f"/git/refs/heads/{self.branch}", {"sha": commit, "force": False})
-            if not same_text(existing.body, self.proposal.body):
-                text = {"title": self.proposal.title, "body": self.proposal.body}
-                self._send("PATCH", f"/pulls/{existing.number}", text)
-            return existing
-        commit = self._commit(base)
-        if commit is None:
-            raise RemoteRefused(f"{self.doing}: it changes nothing on {self.base}", hint="nothing is left to do")
-        if tip is None:
-            self._send("POST", "/git/refs", {"ref": f"refs/heads/{self.branch}", "sha": commit})
-        elif self._is_left_behind(tip):
-            self._send("PATCH", f"/git/refs/heads/{self.branch}", {"sha": commit, "force": True})
+    def tip_of(self, branch: str) -> str | None:
+        return self.source.branch(self.repository, branch)
+
+    def message_of(self, commit: str) -> str:
+        told = self.client.get(f"{self.at}/git/commits/{commit}", doing=self.doing)
+        return str(told.get("message", "")) if isinstance(told, dict) else ""
+
+    def open_request(self) -> ChangeRequest | None:
+        return _newest(self.source, self.repository, self.branch, self.base, "open", self.doing)
+
+    def add(self, work: str) -> None:
+        self._send("PATCH", f"/git/refs/heads/{self.branch}", {"sha": work, "force": False})
+
+    def begin(self, work: str, base: str, *, is_there: bool) -> None:
+        if is_there:
+            self._send("PATCH", f"/git/refs/heads/{self.branch}", {"sha": work, "force": True})
         else:
-            raise RemoteRefused(
-                f"{self.doing}: the branch exists and holds other work",
-                hint="delete the branch, or choose another name",
-            )
+            self._send("POST", "/git/refs", {"ref": f"refs/heads/{self.branch}", "sha": work})
+
+    def tell(self, existing: ChangeRequest) -> None:
+        text = {"title": self.proposal.title, "body": self.proposal.body}
+        self._send("PATCH", f"/pulls/{existing.number}", text)
+
+    def request(self) -> ChangeRequest:
         wanted = {"title": self.proposal.title, "body": self.proposal.body, "head": self.branch, "base": self.base}
-        try:
-            made = self._send("POST", "/pulls", wanted)
-            return _request(self.source, self.repository, made, self.branch, self.doing)
-        except ImageFactoryError:
-            if tip is None:
-                with contextlib.suppress(ImageFactoryError):
-                    self._send("DELETE", f"/git/refs/heads/{self.branch}", None)
-            raise
+        made = self._send("POST", "/pulls", wanted)
+        return _request(self.source, self.repository, made, self.branch, self.doing)
+
+    def remove(self) -> None:
+        self._send("DELETE", f"/git/refs/heads/{self.branch}", None)
 
     def _send(self, method: str, path: str, body: Mapping[str, object] | None) -> Any:
         return self.client.send(method, self.at + path, body, doing=self.doing)[1]
 
-    def _is_left_behind(self, tip: str) -> bool:
-        told = self.client.get(f"{self.at}/git/commits/{tip}", doing=self.doing)
-        message = str(told.get("message", "")) if isinstance(told, dict) else ""
-        trailer = self.proposal.trailer
-        return message.strip() == self.proposal.message.strip() or (
-            trailer is not None and bears_trailer(message, trailer)
-        )
-
-    def _commit(self, parent: str) -> str | None:
+    def work_on(self, parent: str) -> str | None:
         """Make the commit of all edits on `parent`, and return its id; None where `parent` has them all."""
         if not self.edits:
             return None

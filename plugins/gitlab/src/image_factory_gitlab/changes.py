@@ -8,15 +8,14 @@ removes the branch when the request is merged, so that the next change can have 
 from __future__ import annotations
 
 import base64
-import contextlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from image_factory.errors import ImageFactoryError, RemoteNotFound, RemoteRefused, UnsafeValue
+from image_factory.errors import RemoteNotFound, RemoteRefused
 from image_factory.ports import ChangeProposal, ChangeRequest, SourceRepository
-from image_factory.shell.git_paths import bears_trailer, same_text
-from image_factory.shell.git_program import checked_path, checked_ref
+from image_factory.shell.change_request import Opening
+from image_factory.shell.git_program import checked_ref
 from image_factory_gitlab.source import ORDINARY
 
 if TYPE_CHECKING:
@@ -65,44 +64,34 @@ def _request(source: GitLabSource, repository: SourceRepository, told: Any, bran
     return ChangeRequest(url, number, branch, state == "opened", state == "merged", str(told.get("description") or ""))
 
 
-class _Opening:
-    """One proposal on its way."""
+class _Opening(Opening[Sequence[Action]]):
+    """One proposal on its way; its work is the list of actions of one commit."""
 
     def __init__(self, source: GitLabSource, repository: SourceRepository, proposal: ChangeProposal) -> None:
-        self.source, self.repository, self.proposal = source, repository, proposal
-        self.at, self.client = source.project(repository).at, source.client(repository)
-        self.branch, self.base = checked_ref(proposal.branch), checked_ref(proposal.base)
-        self.doing = f"cannot open a merge request for {self.branch} on {repository}"
-        self.edits = {checked_path(edit.path): edit.content for edit in proposal.edits}
-        for path in self.edits:
-            if ".git" in path.lower().split("/"):
-                raise UnsafeValue(f"not a file to change: {path!r}", hint="git's own files are never changed")
+        super().__init__(repository, proposal, request="merge request")
+        self.source, self.at, self.client = source, source.project(repository).at, source.client(repository)
 
-    def run(self) -> ChangeRequest:
-        base = self.source.branch(self.repository, self.base)
-        if base is None:
-            raise RemoteNotFound(f"no branch {self.base!r} in {self.repository}", hint="check the update's branch")
-        tip = self.source.branch(self.repository, self.branch)
-        existing = None
-        if tip is not None:
-            existing = _newest(self.source, self.repository, self.branch, self.base, "opened", self.doing)
-        if existing is not None and tip is not None:
-            actions = self._actions(tip)
-            if actions:
-                self._commit({"actions": actions})
-            if not same_text(existing.body, self.proposal.body):
-                text = {"title": self.proposal.title, "description": self.proposal.body}
-                self.client.send("PUT", f"{self.at}/merge_requests/{existing.number}", text, doing=self.doing)
-            return existing
-        actions = self._actions(base)
-        if not actions:
-            raise RemoteRefused(f"{self.doing}: it changes nothing on {self.base}", hint="nothing is left to do")
-        if tip is not None and not self._is_left_behind(tip):
-            raise RemoteRefused(
-                f"{self.doing}: the branch exists and holds other work",
-                hint="delete the branch, or choose another name",
-            )
-        self._commit({"actions": actions, "start_sha": base, **({"force": True} if tip is not None else {})})
+    def tip_of(self, branch: str) -> str | None:
+        return self.source.branch(self.repository, branch)
+
+    def message_of(self, commit: str) -> str:
+        told = self.client.get(f"{self.at}/repository/commits/{commit}", doing=self.doing)
+        return str(told.get("message", "")) if isinstance(told, dict) else ""
+
+    def open_request(self) -> ChangeRequest | None:
+        return _newest(self.source, self.repository, self.branch, self.base, "opened", self.doing)
+
+    def add(self, work: Sequence[Action]) -> None:
+        self._commit({"actions": work})
+
+    def begin(self, work: Sequence[Action], base: str, *, is_there: bool) -> None:
+        self._commit({"actions": work, "start_sha": base, **({"force": True} if is_there else {})})
+
+    def tell(self, existing: ChangeRequest) -> None:
+        text = {"title": self.proposal.title, "description": self.proposal.body}
+        self._send("PUT", f"/merge_requests/{existing.number}", text)
+
+    def request(self) -> ChangeRequest:
         wanted = {
             "source_branch": self.branch,
             "target_branch": self.base,
@@ -110,27 +99,16 @@ class _Opening:
             "description": self.proposal.body,
             "remove_source_branch": True,
         }
-        try:
-            made = self._send("POST", "/merge_requests", wanted)
-            return _request(self.source, self.repository, made, self.branch, self.doing)
-        except ImageFactoryError:
-            if tip is None:
-                with contextlib.suppress(ImageFactoryError):
-                    self._send("DELETE", f"/repository/branches/{quote(self.branch, safe='')}", None)
-            raise
+        made = self._send("POST", "/merge_requests", wanted)
+        return _request(self.source, self.repository, made, self.branch, self.doing)
+
+    def remove(self) -> None:
+        self._send("DELETE", f"/repository/branches/{quote(self.branch, safe='')}", None)
 
     def _send(self, method: str, path: str, body: Mapping[str, object] | None) -> Any:
         return self.client.send(method, self.at + path, body, doing=self.doing)
 
-    def _is_left_behind(self, tip: str) -> bool:
-        told = self.client.get(f"{self.at}/repository/commits/{tip}", doing=self.doing)
-        message = str(told.get("message", "")) if isinstance(told, dict) else ""
-        trailer = self.proposal.trailer
-        return message.strip() == self.proposal.message.strip() or (
-            trailer is not None and bears_trailer(message, trailer)
-        )
-
-    def _actions(self, parent: str) -> Sequence[Action]:
+    def work_on(self, parent: str) -> Sequence[Action]:
         """Return what makes `parent` hold all edits; nothing where it holds them."""
         actions = []
         for path, content in self.edits.items():
