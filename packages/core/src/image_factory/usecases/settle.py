@@ -34,6 +34,7 @@ from image_factory.model.request import RebuildRequest, RequestStatus
 from image_factory.ports import BuildRun
 from image_factory.shell.store import FileChange
 from image_factory.state.merge import record_build, record_rebuild
+from image_factory.usecases.cascade import advance_emergencies
 from image_factory.usecases.outcome import Done, Failed, Outcome, Skipped
 from image_factory.usecases.publication import find_publication
 from image_factory.usecases.requests import NOT_ENROLLED, OpenRequests, open_requests
@@ -75,12 +76,13 @@ def settle(bench: Workbench, names: Iterable[str] = (), *, jobs: int = JOBS) -> 
     """
     found = open_requests(bench, lambda request: request.status is RequestStatus.DISPATCHED, names)
     outcomes: list[Outcome] = [Failed(name, error) for name, error in sorted(found.problems.items())]
-    if not found.requests:
-        return Settled((), tuple(outcomes), ())
     now = bench.clock.now().replace(microsecond=0)
     bases = bench.store.bases().records if any(request.digests for request in found.requests) else {}
-    answers = _ask_all(bench, found, bases, now, jobs)
-    ended, written, states, events = [], [], [], []
+    answers = _ask_all(bench, found, bases, now, jobs) if found.requests else ()
+    ended: list[RebuildRequest] = []
+    written: list[RebuildRequest] = []
+    states: list[ImageState] = []
+    events: list[Event] = []
     for request, answer in zip(found.requests, answers, strict=True):
         outcomes.append(answer.outcome)
         if answer.request == request:
@@ -94,7 +96,11 @@ def settle(bench: Workbench, names: Iterable[str] = (), *, jobs: int = JOBS) -> 
             if answer.published is not None:
                 state = record_build(state, version=answer.published.version, digest=answer.published.digest, at=now)
             states.append(record_rebuild(state, build))
-    changes = bench.store.plan(states, requests=written)
+    advanced = advance_emergencies(bench, written, states, now=now)
+    outcomes += advanced.outcomes
+    ended += [request for request in advanced.requests if not request.status.is_open]
+    events += advanced.events
+    changes = bench.store.plan([*states, *advanced.states], requests=[*written, *advanced.requests])
     return Settled(tuple(ended), tuple(outcomes), changes, tuple(events))
 
 
