@@ -219,6 +219,8 @@ def history_entry(request: RebuildRequest) -> Build | None:
     dispatch = request.dispatch
     if request.status in (RequestStatus.NEEDS_APPROVAL, RequestStatus.REQUESTED):
         return None
+    if request.status is RequestStatus.DISPATCHING and (dispatch is None or dispatch.error is None):
+        return None  # it is about to be called: how that ended is told soon
     result = {RequestStatus.DISPATCHING: REQUESTED, RequestStatus.DISPATCHED: STARTED}.get(
         request.status, str(request.status)
     )
@@ -236,6 +238,7 @@ def history_entry(request: RebuildRequest) -> Build | None:
         causes=tuple(_cause(request)),
         problem=request.problem,
         cve=request.emergency.cve if request.emergency else None,
+        inputs=request.inputs,
     )
 
 

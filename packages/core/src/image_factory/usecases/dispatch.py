@@ -8,11 +8,14 @@ over when its time is up: its build is looked for by the request's id before it 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from image_factory.decide.backoff import BY_POLICY
+from image_factory.decide.freezes import frozen
+from image_factory.decide.holds import Holds, active_holds
 from image_factory.decide.settlement import decide_rebuild_event
 from image_factory.errors import (
     ImageFactoryError,
@@ -25,6 +28,7 @@ from image_factory.model.enrollment import Enrollment
 from image_factory.model.event import Event
 from image_factory.model.image_state import ImageState
 from image_factory.model.request import Dispatch, RebuildRequest, RequestStatus
+from image_factory.model.settings import Freeze
 from image_factory.ports import BuildRequest, BuildRun, BuildTrigger
 from image_factory.shell.store import FileChange
 from image_factory.usecases.outcome import Done, Failed, Outcome, Skipped
@@ -80,6 +84,7 @@ def claim(bench: Workbench, by: str, names: Iterable[str] = ()) -> Claimed:
     """
     now = bench.clock.now().replace(microsecond=0)
     found = open_requests(bench, _may_start, names)
+    held = active_holds(bench.store.holds().records.values() if found.requests else (), now)
     ours: list[RebuildRequest] = []
     new: list[RebuildRequest] = []
     outcomes: list[Outcome] = [Failed(name, error) for name, error in sorted(found.problems.items())]
@@ -97,6 +102,10 @@ def claim(bench: Workbench, by: str, names: Iterable[str] = ()) -> Claimed:
             new.append(cancelled)
             outcomes.append(Done(request.name, (f"request {request.request_id} is cancelled: {NOT_ENROLLED}",)))
             events += [event for event in [decide_rebuild_event(cancelled, at=now)] if event is not None]
+            continue
+        stopped = _stopped(request, held, bench.settings.freezes, now)
+        if stopped is not None:
+            outcomes.append(Skipped(request.name, stopped))
             continue
         parents = sorted(found.under_way.intersection(request.waits_for))
         if parents:
@@ -193,6 +202,15 @@ def _waits(request: RebuildRequest, now: datetime) -> str | None:
     if instants and now < max(instants):
         return f"it is not to be started before {instant(max(instants))}"
     return None
+
+
+def _stopped(request: RebuildRequest, held: Holds, freezes: Sequence[Freeze], now: datetime) -> str | None:
+    """Return what a person has stopped a request by since it was made; what a person or an emergency orders goes on."""
+    if request.status is not RequestStatus.REQUESTED or request.triggered_by != BY_POLICY:
+        return None
+    wait = held.image(request.name) or frozen(request.name, freezes, now)
+    waits = [wait, *(held.digest(pinned.digest, pinned.reference) for pinned in request.digests)]
+    return next((wait.because for wait in waits if wait is not None), None)
 
 
 def _ended(request: RebuildRequest, status: RequestStatus, problem: str, now: datetime) -> RebuildRequest:

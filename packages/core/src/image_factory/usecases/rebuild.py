@@ -7,16 +7,22 @@ which digests. Act: the claimed request, as the intent; `usecases.dispatch` star
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 
+from image_factory.decide.backoff import fingerprint
+from image_factory.decide.causes import Cause, find_causes
 from image_factory.decide.eligibility import Reason
+from image_factory.decide.freezes import frozen
+from image_factory.decide.holds import active_holds
+from image_factory.decide.pins import pin_digests
 from image_factory.errors import Conflict, NotFound, VerificationError
 from image_factory.model.enrollment import Enrollment
-from image_factory.model.image_state import BaseState, ImageState
-from image_factory.model.request import PinnedDigest, RebuildCause, RebuildRequest, RequestStatus
+from image_factory.model.image_state import DiscoveryStatus, ImageState
+from image_factory.model.request import RebuildRequest, RequestStatus
 from image_factory.shell.store import FileChange
 from image_factory.usecases.dispatch import claimed_by
-from image_factory.usecases.status import ImageStatus, image_status, instant
+from image_factory.usecases.status import instant
 from image_factory.usecases.trigger import PreparedBuild, new_request_id, prepare_build
 from image_factory.usecases.workbench import Workbench
 from image_factory.usecases.workflow import managed_enrollment
@@ -59,16 +65,14 @@ def order_rebuild(bench: Workbench, image: str, *, version_bump: str | None = No
     requests = bench.store.requests()
     if image in requests.broken:
         raise requests.broken[image]
-    images, bases = bench.store.images(), bench.store.bases()
-    known, state = requests.records.get(image), images.records.get(image)
+    images = bench.store.images().records
+    known, state = requests.records.get(image), images.get(image)
     now = bench.clock.now().replace(microsecond=0)
     if known is not None and known.status.is_under_way:
         raise Conflict(
             f"a rebuild of {image} is under way: request {known.request_id}",
             hint=f"image-factory settle records how it ended; image-factory runs {image} shows its run",
         )
-    status = None if state is None else image_status(_as_enrolled(state, enrollment), bases.records, now)
-    stands = str(status.rebuild) if status is not None else "not analyzed"
     if known is not None and known.status.is_open:
         is_approval = known.status is RequestStatus.NEEDS_APPROVAL
         update: dict[str, object] = {"not_before": None}
@@ -78,20 +82,23 @@ def order_rebuild(bench: Workbench, image: str, *, version_bump: str | None = No
             update["version_bump"] = version_bump
         request = known.model_copy(update=update)
         return Order(request, enrollment, state, known.reason, None, is_approval)
-    digests, causes = chosen_digests(status, bases.records, images.records)
+    reason, causes, refusal = _read(bench, state, enrollment, images, now)
+    due = [cause for cause in causes if cause.is_due]
+    moves = tuple(cause.request for cause in due if cause.request is not None)
     request = RebuildRequest(
         name=image,
         request_id=new_request_id(image, now),
         requested_at=now,
         reason=str(Reason.ORDERED),
         triggered_by="cli",
-        causes=causes,
-        digests=digests,
+        causes=moves,
+        digests=() if state is None else pin_digests(state, causes),
+        inputs=fingerprint(moves, enrollment.source),
         version_bump=version_bump or "patch",
         approved_by=actor,
         approved_at=None if actor is None else now,
     )
-    return Order(request, enrollment, state, stands, _refusal(image, status), False)
+    return Order(request, enrollment, state, "not analyzed" if reason is None else str(reason), refusal, False)
 
 
 def rehearse_order(bench: Workbench, order: Order) -> PreparedBuild:
@@ -128,48 +135,57 @@ def claim_order(
     return request, bench.store.plan(requests=[request])
 
 
-def chosen_digests(
-    status: ImageStatus | None, bases: Mapping[str, BaseState], images: Mapping[str, ImageState]
-) -> tuple[tuple[PinnedDigest, ...], tuple[RebuildCause, ...]]:
-    """Return the digests to build with, one a reference, and the moves that are taken in.
-
-    A base that moved gives the digest that is eligible, or will be first; one that did not, the digest
-    that the image holds. A base that is a managed image itself gives its current digest.
-    """
-    if status is None:
-        return (), ()
-    chosen = {name: state.runtime.current_digest for name, state in images.items()}
-    causes = []
-    for cause in status.causes:
-        moved = cause.eligibility.digest
-        waits = cause.eligibility.reason is Reason.COOLING_DOWN and status.rebuild is not Reason.COOLING_DOWN
-        chosen[cause.base] = cause.absorbed if moved is None or waits else moved
-        if moved is not None and not waits:
-            seen_at = cause.eligibility.seen_at
-            causes.append(RebuildCause(base=cause.base, from_digest=cause.absorbed, to=moved, seen_at=seen_at))
-    pinned: dict[str, PinnedDigest] = {}
-    for site in status.state.configuration.references:
-        digest = chosen.get(site.name)
-        if digest is not None and site.reachable and "@" not in site.reference:
-            held = pinned.get(site.reference)
-            if held is None or site.role == "final":
-                pinned[site.reference] = PinnedDigest(reference=site.reference, digest=digest, role=site.role)
-    return tuple(pinned[reference] for reference in sorted(pinned)), tuple(causes)
+def _read(
+    bench: Workbench, state: ImageState | None, enrollment: Enrollment, images: Mapping[str, ImageState], now: datetime
+) -> tuple[Reason | None, tuple[Cause, ...], VerificationError | None]:
+    """Return how an image stands, what a rebuild of it takes in, and why it is not due; nothing of an unread one."""
+    if state is None:
+        return None, (), None
+    held = active_holds(bench.store.holds().records.values(), now)
+    causes = find_causes(
+        state, enrollment, bases=bench.store.bases().records, images=images, now=now, held=held.digest_ends
+    )
+    reason = _reason(state, causes)
+    refusal: VerificationError | None
+    stopped = held.image(state.name) or frozen(state.name, bench.settings.freezes, now)
+    if stopped is not None:
+        refusal = VerificationError(
+            f"{state.name} is not to be rebuilt: {stopped.because}", hint="wait until that ends, or give --force"
+        )
+    else:
+        refusal = _refusal(state.name, reason, causes)
+    if reason is Reason.COOLING_DOWN:
+        # Whoever insists gets what would be taken in first.
+        causes = tuple(_as_due(cause) for cause in causes)
+    return reason, causes, refusal
 
 
-def _as_enrolled(state: ImageState, enrollment: Enrollment) -> ImageState:
-    """Return the state with what images.yaml says now, which a delay may have been changed in since analysis."""
-    configuration = state.configuration.model_copy(update={"enrollment": enrollment})
-    return state.model_copy(update={"configuration": configuration})
+_URGENCY = (Reason.DUE, Reason.NEEDS_APPROVAL, Reason.COOLING_DOWN, Reason.HELD, Reason.OTHER_PLATFORM)
 
 
-def _refusal(image: str, status: ImageStatus | None) -> VerificationError | None:
-    if status is None or status.rebuild in (Reason.DUE, Reason.NEEDS_APPROVAL):
+def _reason(state: ImageState, causes: tuple[Cause, ...]) -> Reason:
+    """Return the most urgent of the causes' reasons."""
+    runtime = state.runtime
+    if not causes and (runtime.discovery_error is not None or runtime.discovery_status is DiscoveryStatus.PENDING):
+        return Reason.UNKNOWN
+    reasons = {cause.eligibility.reason for cause in causes}
+    return next((reason for reason in _URGENCY if reason in reasons), Reason.UP_TO_DATE)
+
+
+def _as_due(cause: Cause) -> Cause:
+    if cause.eligibility.reason is not Reason.COOLING_DOWN:
+        return cause
+    return replace(cause, eligibility=replace(cause.eligibility, reason=Reason.DUE))
+
+
+def _refusal(image: str, reason: Reason, causes: tuple[Cause, ...]) -> VerificationError | None:
+    if reason in (Reason.DUE, Reason.NEEDS_APPROVAL):
         return None
-    if status.rebuild is Reason.COOLING_DOWN:
-        at = instant(status.eligible_at)
+    if reason is Reason.COOLING_DOWN:
+        instants = [cause.eligibility.eligible_at for cause in causes]
+        at = instant(min((at for at in instants if at is not None), default=None))
         return VerificationError(f"{image} is not eligible until {at}", hint="wait until then, or give --force")
     return VerificationError(
-        f"{image} is not eligible: it is {status.rebuild}",
+        f"{image} is not eligible: it is {reason}",
         hint="no base of it has moved; give --force to build it anyway",
     )

@@ -98,9 +98,7 @@ def _problem(bench: Workbench, name: str, request: RebuildRequest) -> InvalidSta
     """Return why nothing may be done for a request as it stands in its file."""
     wrong = None
     is_started = request.status in (RequestStatus.DISPATCHING, RequestStatus.DISPATCHED)
-    if request.name != name:
-        wrong = f"it says that it is the request of {request.name[:60]!r}"
-    elif not _REQUEST_ID.match(request.request_id):
+    if not _REQUEST_ID.match(request.request_id):
         wrong = f"not a request's id: {request.request_id[:60]!r}"
     elif request.version_bump not in BUMPS:
         wrong = f"versionBump is none of {', '.join(BUMPS)}: {request.version_bump[:40]!r}"
