@@ -581,7 +581,7 @@ def test_a_hold_that_has_not_ended_comes_back_too(world: World, until: str | Non
 def test_transitions_are_logged_with_what_they_were_and_are(caplog: pytest.LogCaptureFixture) -> None:
     from image_factory.decide.lifecycle import Standing
 
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger="image_factory")
 
     log_transitions([Transition("web", Standing.MANAGED, Standing.ARCHIVED, "removed")])
 

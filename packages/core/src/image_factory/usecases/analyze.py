@@ -210,7 +210,7 @@ def _state(
     now: datetime,
 ) -> ImageState:
     """Return the record of one image after its analysis; the old one where nothing is new."""
-    configuration = _configuration(enrollment)
+    configuration = image_configuration(enrollment)
     if enrollment.kind is Kind.EXTERNAL:
         pass  # it has no Dockerfile, even if it had one
     elif discovery is None:
@@ -236,7 +236,7 @@ def _state(
     return record_discovery(state, status, at=now, error=None if error is None else str(error), learned=learned)
 
 
-def _configuration(enrollment: Enrollment) -> ImageConfiguration:
+def image_configuration(enrollment: Enrollment) -> ImageConfiguration:
     """Return what images.yaml alone says of an image; a merge drops the watching fields of a managed one."""
     return ImageConfiguration(
         name=enrollment.name,

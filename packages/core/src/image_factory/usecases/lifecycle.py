@@ -64,13 +64,17 @@ class Standings:
     """The repositories whose publisher is another one now, or none."""
 
 
-def decide_standings(file: ImagesFile, images: Mapping[str, ImageState], *, whole: bool = True) -> Standings:
+def decide_standings(
+    file: ImagesFile, images: Mapping[str, ImageState], *, whole: bool = True, only: str | None = None
+) -> Standings:
     """Return how the recorded images stand to images.yaml.
 
     Args:
         whole: whether images that are gone from it are to be removed now.
+        only: the one that is, if it is gone; None for all that are.
     """
     removed = decide_removed(images, file.names, is_sound=not file.problems) if whole else ()
+    removed = tuple(name for name in removed if only in (None, name))
     for name in sorted(set(images) - file.names) if file.problems and whole else ():
         log.warning(
             "not in images.yaml, which has errors: it stays as it is until they are corrected",
@@ -173,6 +177,8 @@ class Known:
     """The images that are enrolled again, and what the archive has of them."""
     is_whole: bool = True
     """False where some image's record cannot be read, so that nobody knows what it is made from."""
+    only: str | None = None
+    """The one base image that is to be archived if nothing uses it; None for all such."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +310,7 @@ class _Plan:
         """Archive the records of base images that no image is made from any more."""
         bases = {**self.known.bases, **self.bases}
         orphans = find_orphans(self.known.images.values(), bases) if self.known.is_whole else ()
+        orphans = tuple(name for name in orphans if self.known.only in (None, name) or name not in self.known.bases)
         for name in sorted({*orphans, *self.gone}):
             self.bases.pop(name, None)
             if name not in self.known.bases:
