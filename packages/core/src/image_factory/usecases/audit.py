@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 
-from image_factory.errors import ImageFactoryError, VerificationError
+from image_factory.errors import ImageFactoryError, UserError, VerificationError
 from image_factory.shell.git import Checkout
 from image_factory.state.audit import (
     AuditEntry,
@@ -90,7 +90,7 @@ def append_entry(bench: Workbench, entry: AuditEntry, chain: Chain) -> tuple[Aud
         numbers = [int(name[:-5]) for name in names if name[:-5].isdigit() and entry_name(int(name[:-5])) == name]
         if numbers:
             last = max(numbers)
-            text = bench.store.text(PurePosixPath(AUDIT, entry_name(last))) or ""
+            text = _text(bench, PurePosixPath(AUDIT, entry_name(last)))
             head = entry.model_copy(update={"number": last, "hash": text.rstrip().rpartition("hash: ")[2][:71]})
     sealed, text = seal_entry(entry, head)
     return sealed, PurePosixPath(AUDIT, entry_name(sealed.number)), text
@@ -102,7 +102,14 @@ def count_recent(chain: Chain, *, now: datetime, window: timedelta) -> int:
 
 
 def _files(bench: Workbench) -> dict[str, str]:
-    return {path.name: bench.store.text(path) or "" for path in bench.store.files(AUDIT)}
+    return {path.name: _text(bench, path) for path in bench.store.files(AUDIT)}
+
+
+def _text(bench: Workbench, path: PurePosixPath) -> str:
+    try:
+        return bench.store.text(path) or ""
+    except UserError:
+        return ""  # a link out of the folder, or no text: no entry, which its place in the chain shows
 
 
 def _recorded(bench: Workbench) -> dict[str, str]:
