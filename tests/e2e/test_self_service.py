@@ -215,7 +215,7 @@ def test_a_refused_dispatch_is_said_with_status_words_and_request_and_recorded(w
     world.run("analyze")
     world.github.trouble(422, {"message": "Workflow is disabled"}, matches="dispatches")
 
-    said = world.run("rebuild", "web", "--force", code=5)
+    said = world.run("rebuild", "web", "--force", code=2)
 
     assert said.count("Workflow is disabled") == 1
     (build,) = world.state()["rebuildHistory"]

@@ -141,7 +141,7 @@ def choose_publication(
     """Return what the request's build published, or None where nothing shows it yet.
 
     The one that is labeled with the request's id; else, among those without such a label, the highest
-    version above the current one, else the newest, else what a followed tag points at.
+    version from the current one on, else the newest, else what a followed tag points at.
 
     Args:
         candidates: digests that were not known before.
@@ -162,7 +162,7 @@ def choose_publication(
     versions = []
     for candidate in rest:
         found = [version for tag in candidate.tags if (version := SemanticVersion.parse(tag)) is not None]
-        if found and (current is None or max(each.precedence for each in found) > current.precedence):
+        if found and (current is None or max(each.precedence for each in found) >= current.precedence):
             versions.append((max(each.precedence for each in found), candidate))
     if versions:
         return max(versions, key=lambda pair: pair[0])[1]

@@ -8,10 +8,11 @@ followed. The label that our build workflows set makes it certain; else it is de
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 
+from image_factory.decide.semver import SemanticVersion
 from image_factory.decide.settlement import (
     LATEST,
     REQUEST_ID_LABEL,
@@ -33,6 +34,8 @@ MAX_TAGS = 10_000
 """Tags that are listed at most."""
 MAX_LOOKED_AT = 12
 """New digests whose labels are read at most; each costs GETs."""
+MAX_RESOLVED = 48
+"""Tags that are resolved at most, where the registry's list has no digests; each costs a HEAD."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,31 +81,31 @@ def find_publication(
     rows = _rows(shelf)
     known = known_before(state, request, since) if state is not None else frozenset()
     recorded = recorded_since(state, since) if state is not None else None
-    candidates: list[Candidate] = []
-    for row in islice(_fresh_first(rows), 4 * MAX_LOOKED_AT):
+    # What analysis was told of since is no version from before the build.
+    current = state.runtime.current_version if state is not None and recorded is None else None
+    found: dict[str, Candidate] = {}
+    for row in islice(_likely_first(rows, current), MAX_RESOLVED):
         digest = shelf.resolve(row)
-        if digest is None or digest in known or any(digest == each.digest for each in candidates):
+        if digest is None or digest in known:
             continue
-        candidate = shelf.candidate(row, digest)
-        candidates.append(candidate)
-        if candidate.labels.get(REQUEST_ID_LABEL) == request.request_id or len(candidates) == MAX_LOOKED_AT:
+        if digest in found:
+            found[digest] = replace(found[digest], tags=(*found[digest].tags, *row.tags))
+            continue
+        found[digest] = candidate = shelf.candidate(row, digest)
+        if candidate.labels.get(REQUEST_ID_LABEL) == request.request_id:
+            return candidate
+        if len(found) == MAX_LOOKED_AT:
             break
-    current = state.runtime.current_version if state is not None else None
-    if recorded is not None:
+    if recorded is not None and REQUEST_ID_LABEL not in (found[recorded].labels if recorded in found else {}):
         # Analysis was told of it already, with its version: that is what is to be agreed with.
-        current = None
-        told = next((each for each in candidates if each.digest == recorded), None)
-        other = None if told is None else told.labels.get(REQUEST_ID_LABEL)
-        if other in (None, request.request_id) and not _has_labeled(candidates, request):
-            version = state.runtime.current_version if state is not None else None
-            return Candidate(recorded, (version,) if version else (), {} if told is None else told.labels)
+        assert state is not None
+        version = state.runtime.current_version
+        labels = found[recorded].labels if recorded in found else {}
+        return Candidate(recorded, (version,) if version else (), labels)
+    candidates = tuple(found.values())
     tags = {tag for row in rows for tag in row.tags}
     followed = tags if len(tags) == 1 else {LATEST}
     return choose_publication(candidates, request, current_version=current, since=since, followed=followed)
-
-
-def _has_labeled(candidates: Iterable[Candidate], request: RebuildRequest) -> bool:
-    return any(each.labels.get(REQUEST_ID_LABEL) == request.request_id for each in candidates)
 
 
 def _rows(shelf: _Shelf) -> tuple[VersionRow, ...]:
@@ -113,8 +116,16 @@ def _rows(shelf: _Shelf) -> tuple[VersionRow, ...]:
     return choose_versions(join_tags(published), semver_only=False)
 
 
-def _fresh_first(rows: tuple[VersionRow, ...]) -> Iterable[VersionRow]:
-    """Yield the rows newest first, but the followed tag before all: it shows at once whether anything is new."""
-    followed = [row for row in rows if LATEST in row.tags]
+def _likely_first(rows: tuple[VersionRow, ...], current: str | None) -> Iterable[VersionRow]:
+    """Yield the rows in which a new build is looked for: versions from the current one on, `latest`, and the rest."""
+    least = SemanticVersion.parse(current) if current else None
+    likely: list[VersionRow] = []
+    rest: list[VersionRow] = []
+    for row in rows:
+        version = SemanticVersion.parse(row.tag)
+        is_newer = version is not None and (least is None or version.precedence >= least.precedence)
+        (likely if is_newer else rest).append(row)
+    followed = [row for row in rest if LATEST in row.tags]
+    yield from likely
     yield from followed
-    yield from (row for row in rows if row not in followed)
+    yield from (row for row in rest if row not in followed)
