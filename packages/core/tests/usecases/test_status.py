@@ -52,9 +52,19 @@ def test_an_image_whose_base_moved_cools_down_until_its_delay_is_over(moved: Wor
 
 
 def test_it_is_due_when_the_delay_is_over(moved: World) -> None:
-    moved.later(days=7)
+    moved.later(days=7, minutes=30)
 
     assert status(moved).images["web"].rebuild is Reason.DUE
+
+
+def test_it_coordinates_while_its_window_is_open(moved: World) -> None:
+    moved.later(days=7)
+
+    web = status(moved).images["web"]
+
+    assert web.rebuild is Reason.COORDINATING
+    assert f"{web.until:%Y-%m-%dT%H:%M}" == "2026-03-09T12:30"
+    assert f"{web.eligible_at:%Y-%m-%dT%H:%M}" == "2026-03-09T12:00"
 
 
 def test_a_base_that_the_built_target_does_not_reach_is_no_cause(moved: World) -> None:
@@ -64,7 +74,7 @@ def test_a_base_that_the_built_target_does_not_reach_is_no_cause(moved: World) -
 def test_without_auto_rebuild_it_needs_approval(moved: World) -> None:
     moved.enroll(moved.managed("web", autoRebuild=False))
     step(moved, analyze)
-    moved.later(days=7)
+    moved.later(days=7, minutes=30)
 
     assert status(moved).images["web"].rebuild is Reason.NEEDS_APPROVAL
 

@@ -17,24 +17,20 @@ from image_factory_cli.render import write_json
 @click.option("--json", "as_json", is_flag=True, help="Write JSON: the sentences, and the data behind them.")
 @folder_options
 def command(image: str, as_json: bool, directory: Path | None, log_format: LogFormat, log_level: str | None) -> int:
-    """Say what an image or base image is, what it waits for and why."""
-    from image_factory.model.image_state import BaseState
-    from image_factory.usecases import status as statuses
-    from image_factory.usecases.explain import explain
+    """Say what an image or base image is, what it waits for and why.
+
+    What it holds now, what a rebuild would take, by which rule and evidence, until when it waits, for what,
+    its request and run, its last rebuilds, and its consumers.
+    """
+    from image_factory.usecases import explain as explanations
+    from image_factory.usecases.status import read_status
 
     bench = open_workbench(directory, log_format, log_level)
     bench.enrolled()  # an images.yaml that cannot be read is an error here too
-    status = statuses.read_status(bench)
-    lines = explain(status, image, bench.clock.now())
+    status = read_status(bench)
+    now = bench.clock.now()
     if as_json:
-        found = statuses.find_image(status, image)
-        is_base = isinstance(found, BaseState)
-        data = (
-            statuses.base_to_json(found, status.dependents.get(image, ()))
-            if isinstance(found, BaseState)
-            else statuses.to_json(found)
-        )
-        write_json({"name": image, "kind": "base" if is_base else data["kind"], "sentences": lines, "state": data})
+        write_json(explanations.explanation_to_json(status, image, now))
     else:
-        click.echo("\n".join(lines))
+        click.echo("\n".join(explanations.explain(status, image, now)))
     return 0

@@ -1,4 +1,4 @@
-"""`image-factory status`: what is known of every image."""
+"""`image-factory status`: what is known of every image, and what it waits for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from image_factory_cli.logs import LogFormat
 from image_factory_cli.render import error_to_json, show_problems, show_table, write_json
 
 if TYPE_CHECKING:
-    from image_factory.usecases.status import ImageStatus
+    from image_factory.usecases.status import ImageStatus, Status
 
 
 @click.command(epilog="Example: image-factory status backstage --json")
@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 def command(
     image: str | None, as_json: bool, directory: Path | None, log_format: LogFormat, log_level: str | None
 ) -> int:
-    """Show what is known of every image, or of one."""
+    """Show what is known of every image, or of one, and what each waits for.
+
+    REBUILD is what `image-factory run` would decide now, UNTIL when that ends, where it is known, and
+    BLOCKED BY the images, requests, holds or freezes that it waits for. `image-factory explain IMAGE` says why.
+    """
     from image_factory.model.image_state import BaseState
     from image_factory.usecases import status as statuses
 
@@ -60,27 +64,13 @@ def command(
     return 3 if status.problems else 0
 
 
-def _show(status: object) -> None:
+def _show(status: Status) -> None:
     from image_factory.usecases.observe import short_digest
-    from image_factory.usecases.status import Status, instant
+    from image_factory.usecases.status import instant
 
-    assert isinstance(status, Status)
-    rows = []
-    for name, one in status.images.items():
-        runtime = one.state.runtime
-        rows.append(
-            (
-                name,
-                str(one.state.kind),
-                str(runtime.discovery_status),
-                runtime.current_version or "-",
-                _rebuild(one),
-                instant(one.eligible_at) or "-",
-                ", ".join(one.state.configuration.base_images) or "-",
-            )
-        )
-    rows += [(name, "-", "not analyzed", "-", "-", "-", "-") for name in status.unanalyzed]
-    show_table(("IMAGE", "KIND", "DISCOVERY", "VERSION", "REBUILD", "ELIGIBLE AT", "BUILT ON"), rows)
+    rows = [_row(name, one) for name, one in status.images.items()]
+    rows += [(name, "-", "-", "not analyzed", "-", "-") for name in status.unanalyzed]
+    show_table(("IMAGE", "KIND", "VERSION", "REBUILD", "UNTIL", "BLOCKED BY"), rows)
     for name, one in status.images.items():
         trouble = one.state.runtime.discovery_error or one.state.runtime.problem
         if trouble:
@@ -102,7 +92,17 @@ def _show(status: object) -> None:
         show_table(("BASE IMAGE", "REFERENCE", "DIGEST", "SINCE", "DEPENDENTS", "PROBLEM"), bases)
 
 
-def _rebuild(one: ImageStatus) -> str:
-    if one.state.kind != "managed":
-        return "-"
-    return str(one.rebuild)
+def _row(name: str, one: ImageStatus) -> tuple[str, ...]:
+    from image_factory.decide.eligibility import Reason
+    from image_factory.usecases.observe import short_digest
+    from image_factory.usecases.status import instant
+
+    runtime = one.state.runtime
+    digest = short_digest(runtime.current_digest) if runtime.current_digest else "-"
+    version = runtime.current_version or digest
+    if one.decision is None:
+        return name, str(one.state.kind), version, "-", "-", "-"
+    blocked = ", ".join(one.decision.blocked_by)
+    if one.rebuild is Reason.NEEDS_APPROVAL:
+        blocked = f"a person ({blocked})" if blocked else "a person"
+    return name, str(one.state.kind), version, str(one.rebuild), instant(one.until) or "-", blocked or "-"
