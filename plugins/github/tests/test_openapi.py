@@ -60,12 +60,15 @@ def test_all_that_the_source_says_and_hears_is_described(description: Descriptio
                 continue
         source.open_change_request(web, proposal())
         source.open_change_request(web, proposal(b"FROM node:26\n"))
+        source.open_change_request(web, dataclasses.replace(proposal(), body="More.\n"))
         server.repositories.commit("acme/web.git", {"theirs": "1"}, "Theirs", branch="taken")
         server.trouble(500, matches="POST .*/pulls")
         for branch, base in (("x", "no-such-base"), ("y", "main"), ("taken", "main")):
             with pytest.raises(RemoteError):
                 source.open_change_request(web, dataclasses.replace(proposal(), branch=branch, base=base))
 
+        server.settle_pull("acme/web", 1, merge=True)
+        source.change_request(web, proposal().branch, "main")
         problems = [problem for exchange in server.exchanges for problem in description.problems(exchange)]
 
         methods = {exchange.method for exchange in server.exchanges}

@@ -70,6 +70,8 @@ def exchanges(tmp_path_factory: pytest.TempPathFactory) -> Iterable[list[Exchang
                 continue
         source.open_change_request(web, proposal())
         source.open_change_request(web, proposal(b"FROM node:26\n"))
+        source.open_change_request(web, dataclasses.replace(proposal(), body="More.\n"))
+        source.change_request(web, proposal().branch, "main")
         server.repositories.commit(f"{PROJECT}.git", {"theirs": "1"}, "Theirs", branch="taken")
         server.trouble(500, matches="POST .*/merge_requests")
         for branch, base in (("x", "no-such-base"), ("y", "main"), ("taken", "main")):
@@ -96,7 +98,7 @@ def test_every_answer_has_the_fields_and_types_that_gitlab_s_have(
     exchanges: list[Exchange], types: Path, tmp_path: Path
 ) -> None:
     assert len(exchanges) > 60
-    assert {one.request.method for one in exchanges} == {"GET", "POST", "DELETE"}
+    assert {one.request.method for one in exchanges} == {"GET", "POST", "PUT", "DELETE"}
     assert problems(exchanges, types, tmp_path, below="/gitlab") == []
 
 
@@ -134,6 +136,7 @@ QUERIES = {
 }
 BODIES = {
     "/merge_requests": objects.ProjectMergeRequestManager._create_attrs,
+    "/merge_requests/1": objects.ProjectMergeRequestManager._update_attrs,
     "/repository/commits": objects.ProjectCommitManager._create_attrs,
     "/pipeline": objects.ProjectPipelineManager._create_attrs,
 }

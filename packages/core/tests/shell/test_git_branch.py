@@ -14,7 +14,12 @@ from image_factory.ports import Credentials
 from image_factory.shell.git_branch import RemoteBranch
 from image_factory.testing.git_server import GitServer
 
-FILES = {"a/one.yaml": "one\n", "two.yaml": "two\n", "run.sh": "#!/bin/sh\n", "large.bin": b"\0" * 300_000}
+FILES: dict[str, str | bytes | None] = {
+    "a/one.yaml": "one\n",
+    "two.yaml": "two\n",
+    "run.sh": "#!/bin/sh\n",
+    "large.bin": b"\0" * 300_000,
+}
 WHO = {"name": "Bot", "email": "bot@example.invalid"}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from image_factory.errors import UnsafeValue
-from image_factory.shell.git_paths import checked_commit, linked_path
+from image_factory.shell.git_paths import bears_trailer, checked_commit, linked_path, same_text
 
 
 @pytest.mark.parametrize("revision", ["1" * 40, "a" * 64])
@@ -36,3 +36,21 @@ def test_a_link_leads_to_a_path_of_the_repository(path: str, link: str, expected
 def test_a_link_out_of_the_repository_is_refused(link: str) -> None:
     with pytest.raises(UnsafeValue, match="cannot read it"):
         linked_path("apps/a", link, "cannot read it")
+
+
+@pytest.mark.parametrize(
+    ("message", "bears"),
+    [
+        pytest.param("Subject\n\nBody\n\nOurs: 1\nOther: 2\n", True, id="among others"),
+        pytest.param("Subject\n\nOurs: 1\n\nmore\n", False, id="not at the end"),
+        pytest.param("Subject\n\nNotOurs: 1\n", False, id="another key"),
+        pytest.param("", False, id="no message"),
+    ],
+)
+def test_a_trailer_stands_in_the_last_paragraph(message: str, bears: bool) -> None:
+    assert bears_trailer(message, "Ours") is bears
+
+
+def test_a_text_is_the_same_whatever_its_line_ends() -> None:
+    assert same_text("a\r\n\r\nb", "a\n\nb\n")
+    assert not same_text("a c", "a b")

@@ -37,7 +37,8 @@ def test_a_version_goes_to_its_consumer_is_verified_and_then_costs_nothing(deplo
         (CURRENT, "1.1.0", ONE),
     ]
     assert unchanged.outcomes == (Skipped("web", f"{deploy.repo}:pod.yaml: names 1.1.0 already"),)
-    assert unchanged.changes == unchanged.events == ()
+    assert unchanged.changes == ()
+    assert unchanged.events == ()
     assert len(deploy.repositories.requests) == before, "an unchanged run asks nothing"
     assert len(deploy.subjects()) == 2
 
@@ -85,7 +86,7 @@ def test_an_image_that_is_not_analyzed_is_passed_over(deploy: Deploy) -> None:
 @pytest.mark.parametrize("asked", ["verification", "policy"])
 def test_an_image_that_must_be_proven_goes_nowhere_whatever_is_exempt(deploy: Deploy, asked: str) -> None:
     exempt = [{"owner": "us", "reason": "soon", "expiry": "2099-01-01", "policy": asked}]
-    proven = deploy.image(**{asked: {"signed": True}}, exemptions=exempt)
+    proven = deploy.image(exemptions=exempt) | {asked: {"signed": True}}
     deploy.begin(proven, deploy.image(deploy.values(), name="api"))
 
     updated = deploy.update()
@@ -138,7 +139,8 @@ def test_a_rehearsal_shows_the_change_and_touches_nothing(deploy: Deploy) -> Non
     ((target, path, old, new),) = [(edit.target, edit.path, edit.old, edit.new) for edit in updated.edits]
     assert (target, path) == (f"{deploy.repo} main", "pod.yaml")
     assert new == old.replace("1.0.0", "1.1.0") != old
-    assert updated.changes == updated.events == ()
+    assert updated.changes == ()
+    assert updated.events == ()
     assert deploy.git("rev-parse", "main") == before
     assert not [request for request in deploy.repositories.requests if "receive-pack" in request.path + request.query]
 

@@ -108,7 +108,7 @@ def request_body(items: Sequence[Evidence]) -> str:
     left = len(by_image)
     for same in by_image.values():
         section = _section(same)
-        if sum(map(len, lines)) + sum(map(len, section)) + len(mark) > MAX_BODY:
+        if sum(len(line) + 1 for line in (*lines, *section, mark)) > MAX_BODY:
             lines += ["", f"And {left} more images; the commit lists them."]
             break
         lines += section
@@ -157,4 +157,4 @@ def _cause(cause: Mapping[str, Any]) -> str:
 
 def _code(text: str) -> str:
     """Return text as Markdown's code, which nothing within it ends."""
-    return f"`{one_line(text).replace('`', chr(39))}`"
+    return f"`{one_line(text).replace('`', chr(39)) or '–'}`"

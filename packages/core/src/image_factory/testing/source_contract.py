@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 import pytest
@@ -303,6 +303,25 @@ class SourceContract:
 
         assert first == again == newer
         assert world.read_branch("image-factory/web-1", "apps/web/Dockerfile") == b"FROM node:26\n"
+
+    def test_a_change_request_is_found_by_its_branch_with_the_text_that_was_given_last(
+        self, world: SourceWorld
+    ) -> None:
+        source, repository, branch = world.source, world.repository, proposal().branch
+        assert source.change_request(repository, branch, "main") is None
+        if not world.has_change_requests:
+            return
+        opened = source.open_change_request(repository, proposal())
+        source.open_change_request(repository, replace(proposal(), title="Again", body="Two images.\n\n- web\n"))
+
+        found = source.change_request(repository, branch, "main")
+
+        assert found == opened
+        assert found is not None
+        assert (found.is_open, found.is_merged) == (True, False)
+        assert found.body.split() == ["Two", "images.", "-", "web"]
+        assert source.change_request(repository, branch, "release/1.2") is None
+        assert source.change_request(repository, "image-factory/web", "main") is None
 
     @pytest.mark.parametrize(
         ("branch", "base", "path"),
