@@ -229,7 +229,7 @@ def test_the_same_order_again_changes_no_byte_and_is_not_counted(shop: Shop) -> 
 
     again = shop.order()
 
-    assert again.changes == again.events == again.samples == ()
+    assert (again.changes, again.events, again.samples) == ((), (), ())
     assert again.entry is None
     assert {type(outcome) for outcome in again.outcomes} == {Skipped}
     assert git(shop.world.checkout, "rev-parse", "HEAD") == before

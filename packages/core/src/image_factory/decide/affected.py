@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
 
 from image_factory.decide.absorption import absorbed_digest, built_in
 from image_factory.decide.graph import Graph, build_graph, waves
@@ -63,7 +62,8 @@ def find_base(word: str, images: Mapping[str, ImageState], bases: Mapping[str, B
         reference = Reference.parse(word)
     except InvalidReference:
         reference = None
-    for state in (*bases.values(), *images.values()) if reference is not None else ():
+    known: list[BaseState | ImageState] = [*bases.values(), *images.values()]
+    for state in known if reference is not None else ():
         assert reference is not None
         if isinstance(state, BaseState):
             if reference.canonical == state.configuration.full_image or word in state.configuration.aliases:
@@ -111,12 +111,6 @@ def _place(word: str, history: Sequence[str], name: str) -> int:
     problem = "names several digests" if found else "is no digest"
     listed = ", ".join(digest[:19] for digest in dict.fromkeys(history)) or "none"
     raise UserError(f"{word[:100]!r} {problem} of {name}'s history", hint=f"its history: {listed}"[:1000])
-
-
-def held_digest(image: ImageState, part: BaseState | ImageState) -> str | None:
-    """Return the digest of `part` that `image` was last built with, or None where state cannot tell."""
-    # A managed image that another is built on has a history of moves just as a base has.
-    return absorbed_digest(image, cast(BaseState, part))
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +181,7 @@ class _Taint:
 
     def _part(self, image: ImageState, name: str) -> bool:
         part = self.images.get(name) or self.bases.get(name)
-        return True if part is None else self._digest(name, held_digest(image, part))
+        return True if part is None else self._digest(name, absorbed_digest(image, part))
 
     def _digest(self, name: str, digest: str | None) -> bool:
         """Whether a digest of `name` is affected."""

@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from image_factory.decide.absorption import built_in
+from image_factory.decide.absorption import absorbed_digest, built_in
 from image_factory.decide.affected import (
     Affected,
     DigestRange,
     affected_by_base,
     find_base,
-    held_digest,
     history_of,
     parse_range,
 )
@@ -248,7 +247,7 @@ class _Planning:
             part = self.facts.images.get(name) or self.facts.bases.get(name)
             if part is None:
                 continue
-            holds = held_digest(image, part)
+            holds = absorbed_digest(image, part)
             digest = holds
             if name in self.coming:
                 if pins_of(image, part, "sha256:0"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from image_factory.decide.affected import held_digest
+from image_factory.decide.absorption import absorbed_digest
 from image_factory.decide.emergencies import in_order, pins_of
 from image_factory.decide.orders import Order
 from image_factory.model.event import Event, EventKind
@@ -60,7 +60,7 @@ def _released(
         if digest is None or built is None or image is None:
             continue
         seen = max((cause.seen_at for cause in (parent.causes if parent else ()) if cause.seen_at), default=None)
-        cause = RebuildCause(base=name, from_digest=held_digest(image, built), to=digest, seen_at=seen)
+        cause = RebuildCause(base=name, from_digest=absorbed_digest(image, built), to=digest, seen_at=seen)
         update = {
             "causes": (*(one for one in request.causes if one.base != name), cause),
             "digests": in_order(image, (*request.digests, *pins_of(image, built, digest))),

@@ -48,6 +48,7 @@ MAX_ANSWER = 256 * 1024
 """Bytes of an issuer's answer."""
 _CLAIMS = (("actor", "repository"), ("user_login", "project_path"))
 """Who started a job and in which repository: GitHub's claims, and GitLab's."""
+_PRINCIPAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@-]{0,99}\Z")
 _SCP = re.compile(r"[A-Za-z0-9_.-]+@(?P<host>[A-Za-z0-9.-]+):(?P<path>.+)\Z")
 
 
@@ -336,27 +337,14 @@ def _signed(folder: Path, key: Path, signers: Path, order: str) -> Identity:
     signature = folder / "order.sig"
     signature.write_bytes(signed.stdout)
     found = run_tool(["ssh-keygen", "-Y", "find-principals", "-s", str(signature), "-f", str(signers)])
-    for principal in found.text().splitlines() if found.is_ok else ():
-        # A pattern would make one key many people's.
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+@-]{0,99}", principal):
-            continue
-        words = [
-            "ssh-keygen",
-            "-Y",
-            "verify",
-            "-n",
-            AUDIENCE,
-            "-f",
-            str(signers),
-            "-I",
-            principal,
-            "-s",
-            str(signature),
-        ]
-        if run_tool(words, stdin=text).is_ok:
+    principals = set(found.text().splitlines()) if found.is_ok else set()
+    # A pattern, or several names, would make one key many people's.
+    if len(principals) == 1 and _PRINCIPAL.match(principal := principals.pop()):
+        words = ["ssh-keygen", "-Y", "verify", "-n", AUDIENCE, "-f", str(signers)]
+        if run_tool([*words, "-I", principal, "-s", str(signature)], stdin=text).is_ok:
             body = "".join(line for line in signed.text().splitlines() if not line.startswith("-----"))
             return Identity(principal, IdentityKind.GIT_SIGNATURE, signature=body, order=order)
-    raise _Doubt(f"{ALLOWED_SIGNERS} names nobody for the key that signed the order")
+    raise _Doubt(f"{ALLOWED_SIGNERS} names nobody, or nobody alone, for the key that signed the order")
 
 
 def _setting(checkout: Checkout, key: str) -> str:
