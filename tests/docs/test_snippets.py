@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted((ROOT / "docs/tutorials").glob("*.md"))
+PAGES = [*sorted((ROOT / "docs/tutorials").glob("*.md")), ROOT / "docs/how-to/update-consumers.md"]
 BLOCK = re.compile(r"(?P<excuse><!-- not run: .+ -->\n)?```console\n(?P<body>.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
@@ -47,7 +47,7 @@ def fits(expected: str, actual: str) -> bool:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_what_a_tutorial_shows_is_what_happens(page: Path, tmp_path: Path) -> None:
+def test_what_a_page_shows_is_what_happens(page: Path, tmp_path: Path) -> None:
     here, programs = tmp_path, f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("GIT_")},

@@ -1,12 +1,15 @@
-"""`image-factory update apply`: a one-line diff, by enrolled name or repository, with a folder or without."""
+"""`image-factory update`: the step of a run; and `update apply`, by name or repository, with a folder or without."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from image_factory_cli.group import run
+
+Folder = Any  # of this package's conftest
 
 pytest.importorskip("image_factory_yaml", reason="the plugin yaml is not installed")
 
@@ -74,3 +77,82 @@ def test_what_cannot_be_done_is_one_error_and_leaves_the_file(
     assert problem in error
     assert "hint: " in error
     assert file.read_text() == POD
+
+
+# --- the step of a run ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def consumer(folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A bare repository that names the enrolled image `web`, whose version 2 is known."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    work, bare = tmp_path / "work", tmp_path / "deploy.git"
+    work.mkdir()
+    folder.git("init", "--quiet", "--initial-branch=main", folder=work)
+    (work / "pod.yaml").write_text(POD)
+    folder.git("add", ".", folder=work)
+    folder.git("commit", "--quiet", "--message", "Begin", folder=work)
+    folder.git("clone", "--quiet", "--bare", str(work), str(bare), folder=tmp_path)
+    folder.service("web", "FROM node:22\n")
+    folder.managed("web")
+    updates = f"  updates:\n    - repo: {bare}\n      path: pod.yaml\n      type: yaml-update\n"
+    folder.write("images.yaml", (folder.root / "images.yaml").read_text() + updates)
+    assert folder.run("analyze", "--image", "web", "--tag", "2").code == 0
+    return bare
+
+
+def test_versions_go_to_their_consumers_and_the_record_is_committed(folder: Folder, consumer: Path) -> None:
+    ran = folder.run("update")
+
+    assert ran.code == 0
+    assert ran.out.splitlines()[0] == f"✓ web: 2 pushed to {consumer}:pod.yaml on main"
+    assert ran.out.splitlines()[-1].startswith("committed ")
+    assert folder.git("show", "main:pod.yaml", folder=consumer) == POD.replace(":1", ":2")
+    assert folder.git("log", "-1", "--format=%s").strip() == "Update consumers of web"
+    assert "status: pushed" in (folder.root / "state/images/web.yaml").read_text()
+
+
+def test_a_rehearsal_of_the_step_shows_each_file_s_change_and_makes_none(folder: Folder, consumer: Path) -> None:
+    before = (folder.root / "state/images/web.yaml").read_text()
+
+    ran = folder.run("update", "web", "--dry-run")
+
+    assert ran.code == 0
+    assert ran.out.splitlines()[0] == f"{consumer} main:"
+    assert "+  image: ghcr.io/acme/web:2 # front" in ran.out
+    assert folder.git("show", "main:pod.yaml", folder=consumer) == POD
+    assert (folder.root / "state/images/web.yaml").read_text() == before
+
+
+def test_what_became_of_each_image_can_be_read_by_a_program(folder: Folder, consumer: Path) -> None:
+    ran = folder.run("update", "--json")
+
+    assert ran.code == 0
+    assert ran.json["outcomes"] == [
+        {"name": "web", "outcome": "changed", "changes": [f"2 pushed to {consumer}:pod.yaml on main"]}
+    ]
+    assert ran.json["edits"] == [{"target": f"{consumer} main", "path": "pod.yaml"}]
+    assert ran.json["files"] == ["state/images/web.yaml"]
+    assert ran.json["commit"] == folder.git("rev-parse", "HEAD").strip()
+
+
+def test_an_entry_that_cannot_be_done_is_the_exit_code(folder: Folder, consumer: Path) -> None:
+    text = (folder.root / "images.yaml").read_text()
+    folder.write("images.yaml", text + "      key: spec.nope\n")
+
+    ran = folder.run("update")
+
+    assert ran.code == 2, "the one image's own"
+    assert f"✗ web: cannot update {consumer}:pod.yaml (spec.nope): " in ran.out
+    assert "hint: " in ran.out
+    assert "status: failed" in (folder.root / "state/images/web.yaml").read_text()
+
+
+def test_an_image_may_be_called_like_the_subcommand(folder: Folder, consumer: Path) -> None:
+    assert "no image is called 'apply'" in folder.run("update", "consumers", "apply").err
+    assert folder.run("update", "nope").code == 2
+
+
+def test_the_help_of_the_group_and_of_the_step_show_an_example(folder: Folder) -> None:
+    assert "[NAME]... [OPTIONS] | apply [OPTIONS]" in " ".join(folder.run("update", "--help").out.split())
+    assert "--dry-run" in folder.run("update", "consumers", "--help").out

@@ -112,7 +112,7 @@ def push_updates(bench: Workbench, target: Target, *, dry_run: bool = False) -> 
             except ImageFactoryError as error:
                 return Delivered((*settled, *(failed(wanted, error) for wanted in todo)))
             url = target.source.web_url(target.place, commit)
-        return Delivered((*settled, *(_pushed(wanted, target, url) for wanted in todo)), edited)
+        return Delivered((*settled, *(_pushed(wanted, target, url, dry_run=dry_run) for wanted in todo)), edited)
     raise Unavailable(
         f"cannot push to {target}: it moved at each of {ATTEMPTS} attempts", hint="the next run tries again"
     )
@@ -146,8 +146,8 @@ def _held(wanted: Wanted, ids: Sequence[str]) -> Carried:
     return Carried(wanted, ConsumerStatus.CURRENT, f"{wanted.where} names {wanted.shown} already")
 
 
-def _pushed(wanted: Wanted, target: Target, url: str | None) -> Carried:
-    note = f"{wanted.shown} pushed to {wanted.where} on {target.branch}"
+def _pushed(wanted: Wanted, target: Target, url: str | None, *, dry_run: bool) -> Carried:
+    note = f"{wanted.shown} {'would be ' if dry_run else ''}pushed to {wanted.where} on {target.branch}"
     return Carried(wanted, ConsumerStatus.PUSHED, note, url, is_done=True)
 
 

@@ -144,7 +144,8 @@ def _closed(wanted: Wanted, target: Target, request: ChangeRequest | None) -> Ca
 
 def _proposed(wanted: Wanted, target: Target, opened: ChangeRequest | None) -> Carried:
     url = None if opened is None else opened.url
-    note = f"{wanted.shown} proposed to {wanted.where} on {target.branch}" + (f": {url}" if url else "")
+    verb = "would be proposed" if url is None else "proposed"
+    note = f"{wanted.shown} {verb} to {wanted.where} on {target.branch}" + (f": {url}" if url else "")
     return Carried(wanted, ConsumerStatus.PROPOSED, note, url, is_done=True)
 
 
