@@ -7,14 +7,16 @@ is imported with the first request, since most commands send none. Thread-safe.
 from __future__ import annotations
 
 import random
+import sys
 import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urljoin, urlsplit
 
 from image_factory import __version__
@@ -25,6 +27,8 @@ from image_factory.oci.distribution import redacted, retry_after
 from image_factory.ports import Clock, HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     import httpx
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -32,6 +36,7 @@ _RETRIED = frozenset({429, 500, 502, 503, 504})
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 # What may go to another origin than the one asked: whatever else a header holds may be a secret.
 _HARMLESS = frozenset({"accept", "accept-language", "range", "if-none-match", "user-agent"})
+_IMPORT = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,15 +198,16 @@ class HttpClient:
     # --- one exchange ---------------------------------------------------------------------------
 
     def _exchange(self, request: HttpRequest, max_bytes: int) -> HttpResponse:
+        _import_httpx()
         import httpx
 
         host = host_of(request.url) or ""
-        client = self._client(host)
+        client = self._client(host, is_secure=urlsplit(request.url).scheme == "https")
         deadline = time.monotonic() + self._limits.whole.total_seconds()
         try:
-            with client.stream(
-                request.method, request.url, headers=dict(request.headers), content=request.body
-            ) as answer:
+            # Not `client.stream`: joining each request with a client's defaults costs more than sending it.
+            asked = httpx.Request(request.method, request.url, headers=dict(request.headers), content=request.body)
+            with closing(client.send(asked, stream=True)) as answer:
                 headers = _headers(answer)
                 # A HEAD's nothing is read too: a connection with an unread answer is not used again.
                 is_head = request.method == "HEAD"
@@ -224,23 +230,31 @@ class HttpClient:
             # Their text may hold what was to be sent, so neither it nor its chain goes further.
             raise ProtocolError(f"cannot ask {redacted(request.url)}: {type(error).__name__}") from None
 
-    def _client(self, host: str) -> httpx.Client:
+    def _client(self, host: str, *, is_secure: bool) -> httpx.Client:
         ca_file = self._ca_files.get(host, "")
         # A proxy named in the environment is for the world, not for this machine.
         key = "loopback" if is_loopback(host) and not ca_file else f"ca:{ca_file}"
+        key = f"{'https' if is_secure else 'http'} {key}"
         with self._lock:
             if key not in self._clients:
-                self._clients[key] = self._open(ca_file, trust_environment=not is_loopback(host))
+                self._clients[key] = self._open(ca_file, trust_environment=not is_loopback(host), is_secure=is_secure)
             return self._clients[key]
 
-    def _open(self, ca_file: str, *, trust_environment: bool) -> httpx.Client:
+    def _open(self, ca_file: str, *, trust_environment: bool, is_secure: bool) -> httpx.Client:
         import ssl
         from http.cookiejar import CookieJar, DefaultCookiePolicy
 
         import httpx
 
         limits = self._limits
-        verify = httpx.create_ssl_context(trust_env=trust_environment)
+        # A context of its own trusts nobody, and needs no list of authorities read, which plain HTTP asks nothing of.
+        # A proxy that is itself spoken to by https is checked against the list too.
+        needs_authorities = is_secure or trust_environment
+        verify = (
+            httpx.create_ssl_context(trust_env=trust_environment)
+            if needs_authorities
+            else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        )
         if ca_file:
             try:
                 verify.load_verify_locations(ca_file)
@@ -257,6 +271,22 @@ class HttpClient:
             timeout=httpx.Timeout(limits.read.total_seconds(), connect=limits.connect.total_seconds()),
             limits=httpx.Limits(max_connections=limits.connections, max_keepalive_connections=limits.connections),
         )
+
+
+def _import_httpx() -> None:
+    """Import httpx without the command line that comes with it, which costs as much as the rest of it.
+
+    Where its command line cannot be imported httpx goes without, as where `rich` is not installed; and
+    None among the modules is how Python is told that one cannot be.
+    """
+    if "httpx" in sys.modules:
+        return
+    with _IMPORT:
+        sys.modules.setdefault("httpx._main", cast("ModuleType", None))
+        try:
+            import httpx  # noqa: F401
+        finally:
+            sys.modules.pop("httpx._main", None)
 
 
 class _NotSent(Unavailable):
