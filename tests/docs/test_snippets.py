@@ -18,7 +18,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [*sorted((ROOT / "docs/tutorials").glob("*.md")), ROOT / "docs/how-to/update-consumers.md"]
+PAGES = [
+    *sorted((ROOT / "docs/tutorials").glob("*.md")),
+    ROOT / "docs/how-to/archive-and-restore.md",
+    ROOT / "docs/how-to/update-consumers.md",
+]
 BLOCK = re.compile(r"(?P<excuse><!-- not run: .+ -->\n)?```console\n(?P<body>.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
