@@ -344,6 +344,14 @@ def test_a_digest_of_the_affected_range_is_never_taken() -> None:
     assert "no fixed digest of node was seen yet" in found.refused["web"].message
 
 
+def test_an_affected_digest_that_came_back_is_no_fix_either() -> None:
+    given = facts([image("web", "node", took={"node": d(1)})], [base("node", d(1), d(2), d(3), d(4), d(2))])
+
+    found = plan(given, order(digest_range=f"{d(1)}..{d(3)}"))
+
+    assert by_name(found)["web"].causes[0].to == d(4)
+
+
 def test_a_digest_before_the_range_is_no_fix() -> None:
     found = plan(facts([image("web", "node", took={"node": d(3)})], [NODE]), order(digest_range=f"{d(2)}..{d(3)}"))
 
@@ -534,6 +542,17 @@ def test_what_was_to_be_taken_in_with_it_still_is() -> None:
     found = by_name(plan(facts([both], [NODE, base("redis", d(9), d(10), d(11))], requests=[waiting])))["web"]
 
     assert {one.base: one.to for one in found.causes} == {"node": d(3), "redis": d(10)}
+
+
+def test_what_was_to_be_taken_in_and_is_held_by_now_is_not() -> None:
+    both = image("web", "node", "redis", took={"node": d(2), "redis": d(9)})
+    waiting = request(causes=(RebuildCause(base="redis", from_digest=d(9), to=d(10)),))
+    bases = [NODE, base("redis", d(9), d(10))]
+
+    found = by_name(plan(facts([both], bases, requests=[waiting], holds=[hold(digest=d(10))])))["web"]
+
+    assert {one.base: one.to for one in found.causes} == {"node": d(3)}
+    assert d(9) in {pin.digest for pin in found.digests}
 
 
 def test_an_attempt_that_may_have_started_keeps_its_id_for_the_same_digests() -> None:

@@ -116,6 +116,7 @@ def test_every_setting_of_one_value_has_a_variable() -> None:
         names
     )
     assert not [name for name in names if "PLUGINS" in name and "DISABLED" not in name]
+    assert not [name for name in names if "EMERGENCY" in name], "anybody could give himself leave"
 
 
 def test_every_problem_of_all_three_is_told_with_where_it_comes_from(folder: Path) -> None:

@@ -116,6 +116,11 @@ def repeated(files: dict[str, str]) -> None:
     files["000005.yaml"] = resealed(files["000004.yaml"], "number: 4", "number: 5")
 
 
+def misnumbered(files: dict[str, str]) -> None:
+    """Give the last entry another number, its hash put right."""
+    files["000005.yaml"] = resealed(files["000005.yaml"], "number: 5", "number: 9")
+
+
 def emptied(files: dict[str, str]) -> None:
     files["000003.yaml"] = ""
 
@@ -144,6 +149,7 @@ def strange_number(files: dict[str, str]) -> None:
         pytest.param(swapped, "000003", Break.REORDERED, id="two changed places"),
         pytest.param(renumbered, "000003", Break.CHANGED, id="one was taken out and the rest moved up"),
         pytest.param(repeated, "000005", Break.REORDERED, id="an earlier one stands in its place"),
+        pytest.param(misnumbered, "000005", Break.REORDERED, id="one says that it is another"),
         pytest.param(emptied, "000003", Break.CHANGED, id="one is empty"),
         pytest.param(no_entry, "000003", Break.CHANGED, id="one is no entry, with a right hash"),
         pytest.param(strange, "notes.yaml", Break.FOREIGN, id="another file lies there"),

@@ -176,6 +176,8 @@ def _variables(model: type[BaseModel], path: tuple[str, ...]) -> Iterator[Variab
         inner = (*path, key)
         if field.many == "map" or get_origin(info.annotation) is dict:
             continue  # a key of the map would have to be a part of the variable's name
+        if inner == ("emergency",):
+            continue  # who may order what is read from what is committed: anybody can set a variable
         if field.inner is not None and field.many == "no":
             yield from _variables(field.inner, inner)
             continue

@@ -17,7 +17,16 @@ from typing import Any
 from pydantic import BaseModel
 
 from image_factory.model.enrollment import UPDATE_TYPES, Enrollment, Exemption, Metadata, Source, Update
-from image_factory.model.settings import CommitSettings, KargoSettings, RegistrySettings, Settings
+from image_factory.model.settings import (
+    CommitSettings,
+    EmergencyRule,
+    EmergencySettings,
+    Freeze,
+    KargoSettings,
+    RegistrySettings,
+    Settings,
+    WatchSettings,
+)
 from image_factory.state.field_problems import fields_of
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -26,7 +35,17 @@ IMAGES_SCHEMA = "images.schema.json"
 SETTINGS_SCHEMA = "config.schema.json"
 
 _IMAGE_RECORDS: tuple[type[BaseModel], ...] = (Enrollment, Source, Update, Metadata, Exemption)
-_SETTINGS_RECORDS: tuple[type[BaseModel], ...] = (Settings, RegistrySettings, CommitSettings, KargoSettings)
+_SETTINGS: dict[str, type[BaseModel]] = {
+    "config.yaml": Settings,
+    "registries.HOST": RegistrySettings,
+    "freezes[]": Freeze,
+    "watch": WatchSettings,
+    "emergency": EmergencySettings,
+    "emergency.rules[]": EmergencyRule,
+    "commit": CommitSettings,
+    "kargo": KargoSettings,
+}
+"""The records of config.yaml, by where in it they stand."""
 _TAG_KEYS = ("allowTags", "tag", "constraint")
 
 
@@ -65,7 +84,7 @@ def images_schema(update_types: Sequence[str] = UPDATE_TYPES) -> dict[str, Any]:
 
 def settings_schema() -> dict[str, Any]:
     """Return the JSON Schema of config.yaml."""
-    definitions = _definitions(_SETTINGS_RECORDS)
+    definitions = _definitions(tuple(_SETTINGS.values()))
     return {
         "$schema": DIALECT,
         "$id": f"{BASE_URL}/{SETTINGS_SCHEMA}",
@@ -181,9 +200,15 @@ def settings_reference() -> str:
         "where it holds an images.yaml or a config.yaml, and its `image-factory` folder.",
         "",
     ]
-    for record, title in zip(_SETTINGS_RECORDS, ("config.yaml", "registries.HOST", "commit", "kargo"), strict=True):
+    for title, record in _SETTINGS.items():
         lines += [f"## {title}", "", (inspect.getdoc(record) or "").split("\n\n")[0], "", *_table(record), ""]
-    lines += ["## Environment", "", "| Variable | Setting | Value |", "|---|---|---|"]
+    lines += [
+        "## Environment",
+        "",
+        "Who may order emergencies is read from `config.yaml` alone, as it was committed.",
+        "",
+    ]
+    lines += ["| Variable | Setting | Value |", "|---|---|---|"]
     for variable in variables():
         value = {"text": "text", "word": "as in YAML: true, 5", "list": "words parted by commas"}[variable.kind]
         lines.append(f"| `{variable.name}` | `{'.'.join(variable.path)}` | {value} |")
