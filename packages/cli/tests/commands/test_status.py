@@ -107,3 +107,14 @@ def test_an_image_whose_source_was_never_reached_is_not_called_up_to_date(web: F
 
     assert "unknown" in row
     assert "up-to-date" not in row
+
+
+def test_images_that_are_gone_from_the_file_are_named_until_they_are_archived(web: Folder) -> None:
+    web.write("images.yaml", "[]\n")
+
+    before, listed = web.run("status"), web.run("status", "--json").json["removed"]
+    web.run("analyze")
+
+    assert "web is gone from images.yaml: the next analyze --all archives it" in before.out
+    assert listed == ["web"]
+    assert "gone from" not in web.run("status").out

@@ -53,6 +53,7 @@ def command(
                     statuses.base_to_json(base, status.dependents.get(name, ())) for name, base in status.bases.items()
                 ],
                 "unanalyzed": list(status.unanalyzed),
+                "removed": list(status.removed),
                 "problems": [error_to_json(problem) for problem in status.problems],
             }
         )
@@ -75,6 +76,8 @@ def _show(status: Status) -> None:
         trouble = one.state.runtime.discovery_error or one.state.runtime.problem
         if trouble:
             click.echo(f"{click.style('✗', fg='red')} {name}: {trouble}")
+    for name in status.removed:
+        click.echo(f"{name} is gone from images.yaml: the next analyze --all archives it")
     if status.bases:
         click.echo()
     bases = [

@@ -16,6 +16,7 @@ from image_factory.decide.consumers import entry_keys, find_consumer
 from image_factory.decide.eligibility import Reason
 from image_factory.decide.groups import find_groups, longest_delay
 from image_factory.decide.holds import active_holds
+from image_factory.decide.lifecycle import decide_removed
 from image_factory.decide.plan import Decision, Facts, RebuildPlan
 from image_factory.decide.rebuilds import decide_rebuilds
 from image_factory.errors import ImageFactoryError, InvalidEnrollment, NotFound
@@ -94,6 +95,8 @@ class Status:
     dependents: Mapping[str, tuple[str, ...]]
     unanalyzed: tuple[str, ...]
     """Enrolled in images.yaml, without state yet."""
+    removed: tuple[str, ...]
+    """Gone from images.yaml; the next analysis archives them."""
     problems: tuple[ImageFactoryError, ...]
     is_enrolled_known: bool = True
     """False where nothing of images.yaml can be read, so that what is shown is state alone."""
@@ -147,6 +150,7 @@ def read_status(bench: Workbench) -> Status:
         bases=bases.records,
         dependents={name: tuple(sorted(set(users))) for name, users in dependents.items()},
         unanalyzed=tuple(sorted({entry.enrollment.name for entry in file.enrollments} - set(images.records))),
+        removed=decide_removed(images.records, file.names, is_sound=not file.problems),
         problems=(*file.problems, *images.problems, *bases.problems, *requests.problems, *holds.problems),
         is_enrolled_known=is_known,
         plan=plan,
