@@ -88,3 +88,56 @@ def build(result: str, **cause: Any) -> Build:
 )
 def test_absorbed_digest(state: ImageState, seen: BaseState, expected: str) -> None:
     assert absorbed_digest(state, seen) == expected
+
+
+def ours(day: float, end: float, **cause: Any) -> Build:
+    at, finished = START + timedelta(days=day), START + timedelta(days=end)
+    return Build(
+        at=at, reason="due", trigger="policy", result="succeeded", finished_at=finished, digest="ours", causes=(cause,)
+    )
+
+
+def published(day: float, digest: str = "theirs") -> DigestUpdate:
+    return DigestUpdate(at=START + timedelta(days=day), old_digest="x", new_digest=digest, source="build")
+
+
+@pytest.mark.parametrize(
+    ("builds", "updates", "expected"),
+    [
+        pytest.param([], [published(3)], "d1", id="built by its owner: what the base pointed at then"),
+        pytest.param(
+            [ours(3, 3.1, base="other", to="o1")],
+            [published(3.1, "ours")],
+            "d0",
+            id="ours, for another base: as before",
+        ),
+        pytest.param(
+            [ours(3, 3.1, base="other", to="o1")],
+            [published(2.5), published(3.1, "ours")],
+            "d1",
+            id="ours, for another base, after one of its owner's",
+        ),
+        pytest.param(
+            [ours(1, 3, base="other", to="o1")],
+            [published(2.5), published(3, "ours")],
+            "d0",
+            id="ours, asked for before its owner's and finished after",
+        ),
+        pytest.param(
+            [ours(3, 3.1, base="node", to="d1")],
+            [published(3.1, "ours"), published(5)],
+            "d2",
+            id="its owner's, after ours for this base",
+        ),
+    ],
+)
+def test_ours_are_told_what_to_take_and_its_owners_take_what_there_is(
+    builds: list[Build], updates: list[DigestUpdate], expected: str
+) -> None:
+    state = image()
+    history = ImageHistory(rebuild_history=tuple(builds), update_history=tuple(updates))
+    runtime = ImageRuntime(last_built=updates[-1].at, current_digest=updates[-1].new_digest)
+
+    found = absorbed_digest(state.model_copy(update={"history": history, "runtime": runtime}), base(0, 2, 4))
+
+    assert found == expected

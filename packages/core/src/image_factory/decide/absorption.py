@@ -39,6 +39,8 @@ def absorbed_digest(image: ImageState, base: BaseState | ImageState) -> str | No
         for cause in build.causes:
             if cause.get("base") == base.name and isinstance(cause.get("to"), str):
                 return str(cause["to"])
+        # It was told what the image held when it was requested; what others built since is not in it.
+        others = [at for at in others if at <= build.at]
     updates = base.history.update_history
     if not updates:
         return base.runtime.current_digest

@@ -6,7 +6,7 @@ It keeps the records that the program would keep, by the program's own functions
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -64,6 +64,8 @@ class RebuildWorld:
     log: list[Requested] = field(default_factory=list)
     first_seen: dict[str, datetime] = field(default_factory=dict)
     """When each digest was first seen, by the world's own account."""
+    contents: dict[str, frozenset[str]] = field(default_factory=dict)
+    """The digests of bases that an image's digest holds, those of its parents' included, by the world's own account."""
     _count: int = 0
 
     def enroll(self, name: str, on: Sequence[str], *, delay: timedelta = timedelta(days=7), **fields: Any) -> None:
@@ -107,8 +109,15 @@ class RebuildWorld:
     def publish(self, name: str) -> str:
         """Let an image's owner build it for changes of its own; return the new digest."""
         digest = self._new_digest()
+        current = [self._current(site.name) for site in self.images[name].configuration.references]
+        self.contents[digest] = self._held(current)
+        self.first_seen[digest] = self.now
         self.images[name] = record_build(self.images[name], version=None, digest=digest, at=self.now)
         return digest
+
+    def held_by(self, name: str) -> frozenset[str]:
+        """Return the digests of bases that the image's current digest holds; none where it was never built."""
+        return self.contents.get(self.images[name].runtime.current_digest or "", frozenset())
 
     def move(self, name: str, digest: str | None = None, *, platforms: Mapping[str, str] | None = None) -> str:
         """Let a base point at a new digest, or at this one, and observe it; return the digest."""
@@ -168,6 +177,8 @@ class RebuildWorld:
         """Let the build of an image end; one that succeeds brings a new digest."""
         request = self.requests[name]
         digest = self._new_digest() if status is RequestStatus.SUCCEEDED else None
+        if digest is not None:
+            self.contents[digest] = self._held([pinned.digest for pinned in request.digests])
         self.requests[name] = request.model_copy(
             update={"status": status, "finished_at": self.now, "digest": digest, "triggered_by": trigger}
         )
@@ -200,6 +211,13 @@ class RebuildWorld:
     def set_policy(self, **fields: Any) -> None:
         """Change what holds for all images."""
         self.policy = replace(self.policy, **fields)
+
+    def _current(self, name: str) -> str | None:
+        record = self.images.get(name) or self.bases[name]
+        return record.runtime.current_digest
+
+    def _held(self, digests: Iterable[str | None]) -> frozenset[str]:
+        return frozenset().union(*(self.contents.get(digest, {digest}) for digest in digests if digest is not None))
 
     def _new_digest(self) -> str:
         self._count += 1

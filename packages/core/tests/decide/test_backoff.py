@@ -1,0 +1,127 @@
+"""How long an image is left alone after rebuilds that failed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from image_factory.decide.backoff import Failures, backing_off, count_failures, fingerprint
+from image_factory.decide.eligibility import Reason
+from image_factory.model.enrollment import Source
+from image_factory.model.image_state import Build
+from image_factory.model.request import RebuildCause, RebuildRequest, RequestStatus
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+SOURCE = Source(repo="acme/web")
+
+
+def cause(to: str = "d1", base: str = "node") -> RebuildCause:
+    return RebuildCause(base=base, to=to)
+
+
+def build(result: str = "failed", to: str = "d1", *, trigger: str = "policy", source: Source | None = SOURCE) -> Build:
+    inputs = None if source is None else fingerprint([cause(to)], source)
+    return Build(
+        at=NOON, reason="due", trigger=trigger, result=result, request_id="web-1", inputs=inputs,
+        finished_at=NOON + HOUR, causes=({"base": "node", "to": to},),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("builds", "expected"),
+    [
+        pytest.param([], 0, id="none"),
+        pytest.param([build(), build()], 2, id="two in a row"),
+        pytest.param([build(), build("succeeded"), build()], 1, id="a success ends the row"),
+        pytest.param([build("timed-out"), build("cancelled"), build()], 3, id="all ways to come to nothing count"),
+        pytest.param([build(to="d0"), build()], 1, id="other causes end the row"),
+        pytest.param([build(to="d0")], 0, id="what failed with other causes says nothing"),
+        pytest.param([build(source=Source(repo="acme/other"))], 0, id="nor what failed from another source"),
+        pytest.param([build(source=None)], 1, id="a record without inputs is told by its causes"),
+        pytest.param([build(), build(trigger="cli")], 1, id="a person asked: the row begins anew"),
+        pytest.param([build(), build("started", trigger="cli")], 0, id="a person asked, and it runs"),
+        pytest.param([build(), build(trigger="emergency"), build()], 2, id="an emergency is a person's too"),
+    ],
+)
+def test_failures_in_a_row_with_the_same_inputs_count(builds: list[Build], expected: int) -> None:
+    found = count_failures(builds, None, [cause()], fingerprint([cause()], SOURCE))
+
+    assert found.count == expected
+    assert found.last_at == (NOON + HOUR if expected else None)
+
+
+@pytest.mark.parametrize(
+    ("status", "request_id", "expected"),
+    [
+        pytest.param(RequestStatus.FAILED, "web-2", 2, id="one that the history lacks counts"),
+        pytest.param(RequestStatus.FAILED, "web-1", 1, id="one that it has counts once"),
+        pytest.param(RequestStatus.DISPATCHED, "web-2", 1, id="one that is open does not"),
+    ],
+)
+def test_the_latest_request_counts_with_the_history(status: RequestStatus, request_id: str, expected: int) -> None:
+    inputs = fingerprint([cause()], SOURCE)
+    request = RebuildRequest(
+        name="web", request_id=request_id, status=status, requested_at=NOON, reason="due", causes=(cause(),),
+        inputs=inputs,
+    )  # fmt: skip
+
+    assert count_failures([build()], request, [cause()], inputs).count == expected
+
+
+def test_inputs_are_told_apart_by_causes_and_source_whatever_their_order() -> None:
+    one, other = cause("d1"), cause("d2", "debian")
+
+    assert fingerprint([one, other], SOURCE) == fingerprint([other, one], SOURCE)
+    several = [[], [one], [one, other], [cause("d3")]]
+    assert len({fingerprint(each, SOURCE) for each in several} | {fingerprint([one], None)}) == 5
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [
+        pytest.param(0, None, id="no failure"),
+        pytest.param(1, (Reason.BACKING_OFF, 1), id="one: the delay"),
+        pytest.param(2, (Reason.BACKING_OFF, 2), id="two: twice the delay"),
+        pytest.param(3, (Reason.BACKING_OFF, 4), id="three: four times the delay"),
+        pytest.param(4, (Reason.QUARANTINED, None), id="as many as policy allows: left alone"),
+        pytest.param(9, (Reason.QUARANTINED, None), id="more than that"),
+    ],
+)
+def test_each_failure_doubles_the_wait_until_the_image_is_given_up(
+    count: int, expected: tuple[Reason, int | None] | None
+) -> None:
+    wait = backing_off(
+        Failures(count, NOON if count else None), retry_delay=HOUR, quarantine_after=4, now=NOON, changes_at=None
+    )
+
+    if expected is None:
+        assert wait is None
+        return
+    assert wait is not None
+    reason, hours = expected
+    assert (wait.reason, wait.until) == (reason, None if hours is None else NOON + hours * HOUR)
+
+
+@pytest.mark.parametrize(
+    ("at", "is_waiting"),
+    [
+        pytest.param(-59, True, id="a minute before its end"),
+        pytest.param(-60, False, id="at its end"),
+        pytest.param(1, False, id="a failure in the future, from a clock that was wrong, is not waited for"),
+    ],
+)
+def test_a_wait_ends_after_the_delay(at: int, is_waiting: bool) -> None:
+    failures = Failures(1, NOON + timedelta(minutes=at))
+
+    wait = backing_off(failures, retry_delay=HOUR, quarantine_after=3, now=NOON, changes_at=None)
+
+    assert (wait is not None) is is_waiting
+
+
+def test_a_quarantine_ends_when_other_inputs_are_due() -> None:
+    wait = backing_off(Failures(3, NOON), retry_delay=HOUR, quarantine_after=3, now=NOON, changes_at=NOON + HOUR)
+
+    assert wait is not None
+    assert wait.until == NOON + HOUR
