@@ -72,3 +72,47 @@ def test_what_could_not_be_read_is_said_beside_the_rest(folder: Folder) -> None:
     assert ran.code == 3
     assert "redis-7" in ran.out
     assert "web.yaml:2: unreadable state file" in ran.err
+
+
+@pytest.fixture
+def web(folder: Folder) -> Folder:
+    folder.service("web", "FROM node:22\n")
+    folder.managed("web")
+    folder.registry.push_image("library/node", "22")
+    folder.run("analyze")
+    folder.run("observe")
+    return folder
+
+
+def test_the_cascade_of_a_base_is_told_in_waves(web: Folder) -> None:
+    ran = web.run("graph", "predict", "node-22", "--at", "2100-01-01")
+
+    assert ran.code == 0
+    told, headings, row = ran.out.splitlines()
+    assert told == "node-22 moves at 2100-01-01T00:00:00Z: 1 image would be rebuilt in 1 wave."
+    assert headings.split()[:3] == ["WAVE", "IMAGE", "BECAUSE"]
+    at = ["2100-01-08T00:00:00Z", "2100-01-08T00:30:00Z", "2100-01-08T00:30:00Z"]
+    assert row.split() == ["0", "web", "node-22", *at]
+
+
+def test_the_cascade_is_written_as_json_with_what_is_left_out(web: Folder) -> None:
+    web.write("images.yaml", (web.root / "images.yaml").read_text() + "  autoRebuild: false\n")
+
+    data = web.run("graph", "predict", "node-22", "--at", "2100-01-01", "--json").json
+
+    assert (data["base"], data["waves"]) == ("node-22", [])
+    assert [(one["image"], one["reason"]) for one in data["notRebuilt"]] == [("web", "needs-approval")]
+    assert "web would not be: needs-approval" in web.run("graph", "predict", "node-22").out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(["nope"], id="an unknown base"),
+        pytest.param(["node-22", "--at", "yesterday"], id="no instant"),
+        pytest.param(["node-22", "--at", "2020-01-01"], id="an instant that has passed"),
+        pytest.param(["node-22", "--build-time", "long"], id="no length of time"),
+    ],
+)
+def test_bad_input_ends_with_2(web: Folder, words: list[str]) -> None:
+    assert web.run("graph", "predict", *words).code == 2
