@@ -319,7 +319,7 @@ def test_where_only_held_digests_are_newer_it_is_refused_and_says_by_whom_and_wh
     found = plan(facts([WEB], [NODE], holds=[hold(digest=d(3), until=NOW + timedelta(hours=1))]))
 
     assert found.requests == ()
-    assert "it breaks (by carol, until 2026-03-10T13:00:00Z)" in found.refused["web"].message
+    assert "of node is held by carol until 2026-03-10T13:00:00Z: it breaks" in found.refused["web"].message
 
 
 def test_a_hold_that_has_ended_holds_nothing() -> None:
@@ -332,7 +332,7 @@ def test_a_held_image_is_refused_with_its_reason() -> None:
     found = plan(facts([WEB], [NODE], holds=[hold(image="web")]))
 
     assert found.requests == ()
-    assert "web is held: it breaks (by carol, until a person ends it)" in found.refused["web"].message
+    assert "it is held by carol until a person ends it: it breaks" in found.refused["web"].message
 
 
 def test_a_digest_of_the_affected_range_is_never_taken() -> None:
@@ -384,7 +384,7 @@ def test_an_image_that_was_never_analyzed_is_refused() -> None:
 
     found = plan(unread, order(images=["web"]))
 
-    assert "web is not analyzed yet" in found.refused["web"].message
+    assert "it is not analyzed yet" in found.refused["web"].message
 
 
 # --- images by name ------------------------------------------------------------------------------------
@@ -462,14 +462,14 @@ def test_what_a_held_parent_would_bring_is_refused_to_its_children_and_said() ->
     found = plan(facts([WEB, image("shop", "web")], [NODE], holds=[hold(image="web")]))
 
     assert found.requests == ()
-    assert "shop is built on web, which is not rebuilt: web is held" in found.refused["shop"].message
+    assert "it is built on web, which is not rebuilt: it is held" in found.refused["shop"].message
 
 
 def test_a_child_with_a_fix_of_its_own_is_rebuilt_though_its_parent_is_not_and_says_so() -> None:
     found = plan(facts([WEB, image("shop", "web", "node")], [NODE], holds=[hold(image="web")]))
 
     assert by_name(found)["shop"].waits_for == ()
-    assert "shop is built on web, which is not rebuilt" in found.notes["shop"]
+    assert "it is built on web, which is not rebuilt" in found.notes["shop"]
 
 
 def test_images_in_a_circle_are_refused_and_the_others_rebuilt() -> None:
@@ -585,7 +585,7 @@ def test_a_build_under_way_with_another_digest_is_said_to_lack_the_fix() -> None
 
     assert "does not take in node" in found.refused["web"].message
     assert "again when it has ended" in found.refused["web"].hint
-    assert "shop is built on web, which is not rebuilt" in found.refused["shop"].message
+    assert "it is built on web, which is not rebuilt" in found.refused["shop"].message
 
 
 def test_after_a_failure_the_same_order_requests_again() -> None:

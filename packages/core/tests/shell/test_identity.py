@@ -327,6 +327,19 @@ def test_a_token_of_acme_at_another_public_host_is_not_this_acme_s(root: Path, i
         assert "believed is no issuer" in asked(at_gitlab, "https://git.example.com/acme/platform").doubt
 
 
+def test_of_two_remotes_each_has_its_own_issuer() -> None:
+    """A mirror at gitlab.com does not let whoever holds gitlab.com's acme/platform speak for github.com's."""
+    from image_factory.shell.identity import _actor, _Doubt
+
+    trust = Trust(("oidc",), (), ("https://github.com/acme/platform", "https://gitlab.com/acme/mirror"))
+    claims = {"user_login": "alice", "project_path": "acme/platform"}
+
+    with pytest.raises(_Doubt, match="not of this repository"):
+        _actor(claims, "https://gitlab.com", trust)
+    assert _actor({**claims, "project_path": "acme/mirror"}, "https://gitlab.com", trust) == "alice"
+    assert _actor({"actor": "bob", "repository": "acme/platform"}, GITHUB_ISSUER, trust) == "bob"
+
+
 def test_where_the_repository_is_not_known_no_token_is_believed(ask: Any, issuer: OidcServer) -> None:
     assert "stateRepository" in ask(issuer.job, repositories=()).doubt
 

@@ -21,13 +21,12 @@ from image_factory.decide.affected import (
     parse_range,
 )
 from image_factory.decide.eligibility import Reason
+from image_factory.decide.holds import Holds, active_holds, short
 from image_factory.decide.orders import Order
 from image_factory.decide.rebuilds import Facts
 from image_factory.errors import NotFound, UserError, VerificationError
 from image_factory.model.enrollment import Criticality, Kind
-from image_factory.model.event import one_line
-from image_factory.model.hold import Hold
-from image_factory.model.image_state import BaseState, ImageState, format_time
+from image_factory.model.image_state import BaseState, ImageState
 from image_factory.model.request import PinnedDigest, RebuildCause, RebuildRequest, RequestStatus
 
 _RANK = {Criticality.CRITICAL: 0, Criticality.HIGH: 1, Criticality.NORMAL: 2, Criticality.LOW: 3}
@@ -109,7 +108,7 @@ class _Planning:
     new_id: Callable[[str], str]
     base: BaseState | ImageState | None = None
     span: DigestRange | None = None
-    held: dict[str, Hold] = field(default_factory=dict)
+    held: Holds = field(init=False)
     requests: dict[str, RebuildRequest] = field(default_factory=dict)
     kept: dict[str, str] = field(default_factory=dict)
     refused: dict[str, VerificationError] = field(default_factory=dict)
@@ -122,11 +121,10 @@ class _Planning:
             self.base = find_base(self.order.base, self.facts.images, self.facts.bases)
             if self.order.digest_range:
                 self.span = parse_range(self.order.digest_range, self.base)
-        holds = [hold for hold in self.facts.holds if hold.until is None or hold.until > self.now]
-        self.held = {hold.image or hold.digest or "": hold for hold in holds}
+        self.held = active_holds(self.facts.holds, self.now)
         for name in self.affected.circular:
             self.refused[name] = VerificationError(
-                f"{name} is part of, or built on, a circle of images", hint="image-factory graph shows it"
+                "it is part of, or built on, a circle of images", hint="image-factory graph shows it"
             )
         for name in self.affected.images:
             self._place(name)
@@ -138,16 +136,16 @@ class _Planning:
 
     def _place(self, name: str) -> None:
         state = self.facts.images.get(name)
-        hold = self.held.get(name)
+        hold = self.held.image(name)
         if hold is not None:
             self.refused[name] = VerificationError(
-                f"{name} is held: {_hold_words(hold)}",
-                hint=f"an emergency passes no hold; end it: image-factory hold {name}",
+                hold.because,
+                hint=f"an emergency passes no hold; end it: image-factory hold {name} --release",
             )
             return
         if state is None:
             self.refused[name] = VerificationError(
-                f"{name} is not analyzed yet", hint=f"image-factory analyze --image {name}"
+                "it is not analyzed yet", hint=f"image-factory analyze --image {name}"
             )
             return
         known = self.facts.requests.get(name)
@@ -180,7 +178,7 @@ class _Planning:
             self.refused[name] = inputs.problems[0]
         else:
             self.refused[name] = VerificationError(
-                f"{name}: nothing that it is built on is newer than what it holds", hint=_ANYWAY
+                "nothing that it is built on is newer than what it holds", hint=_ANYWAY
             )
 
     def _under_way(self, name: str, known: RebuildRequest, inputs: _Inputs) -> None:
@@ -193,7 +191,7 @@ class _Planning:
             return
         what = ", ".join(lacks) or "the fix"
         self.refused[name] = VerificationError(
-            f"{name}: a rebuild of it is under way ({known.request_id}) that does not take in {what}",
+            f"a rebuild of it is under way ({known.request_id}) that does not take in {what}",
             hint="give the same order again when it has ended",
         )
 
@@ -242,7 +240,7 @@ class _Planning:
         inputs = _Inputs()
         chosen = {}
         if known is not None and known.status.is_open:
-            chosen = {cause.base: cause for cause in known.causes if cause.to not in self.held}
+            chosen = {cause.base: cause for cause in known.causes if cause.to not in self.held.digests}
         for name in built_in(image):
             part = self.facts.images.get(name) or self.facts.bases.get(name)
             if part is None:
@@ -253,13 +251,13 @@ class _Planning:
                 if pins_of(image, part, "sha256:0"):
                     inputs.waits.append(name)
                     continue
-                inputs.problems.append(_pinned(image, name))
+                inputs.problems.append(_pinned(name))
             elif self._is_meant(name):
                 digest = self._newest(image, part, holds, inputs)
             elif name in self.refused:
                 inputs.problems.append(
                     VerificationError(
-                        f"{image.name} is built on {name}, which is not rebuilt: {self.refused[name].message}",
+                        f"it is built on {name}, which is not rebuilt: {self.refused[name].message}",
                         hint=f"see to {name} first",
                     )
                 )
@@ -291,24 +289,26 @@ class _Planning:
             # Whatever it holds is affected, for all that is known.
             start = len(history) - history[::-1].index(holds) if holds in history else 0
         newer = [digest for digest in history[start:] if digest != holds]
-        free = [digest for digest in newer if digest not in self.held and not (self.span and self.span.holds(digest))]
+        free = [
+            digest
+            for digest in newer
+            if digest not in self.held.digests and not (self.span and self.span.holds(digest))
+        ]
         if not pins_of(image, part, "sha256:0"):
-            inputs.problems.append(_pinned(image, part.name))
+            inputs.problems.append(_pinned(part.name))
             return holds
         if free:
             return free[-1]
-        if newer and newer[-1] in self.held:
-            hold = self.held[newer[-1]]
+        hold = self.held.digest(newer[-1], part.name) if newer else None
+        if hold is not None:
             inputs.problems.append(
                 VerificationError(
-                    f"{image.name}: the newest digest of {part.name} is held: {_hold_words(hold)}",
-                    hint=f"an emergency passes no hold; end it: image-factory hold {newer[-1]}",
+                    hold.because,
+                    hint=f"an emergency passes no hold; end it: image-factory hold {short(newer[-1])} --release",
                 )
             )
             return holds
-        inputs.problems.append(
-            VerificationError(f"{image.name}: no fixed digest of {part.name} was seen yet", hint=_ANYWAY)
-        )
+        inputs.problems.append(VerificationError(f"no fixed digest of {part.name} was seen yet", hint=_ANYWAY))
         return holds
 
     # --- all of them -------------------------------------------------------------------------------------
@@ -356,12 +356,7 @@ def _seen_at(part: BaseState | ImageState, digest: str) -> datetime | None:
     return next((one.at for one in reversed(part.history.update_history) if one.new_digest == digest), None)
 
 
-def _pinned(image: ImageState, name: str) -> VerificationError:
+def _pinned(name: str) -> VerificationError:
     return VerificationError(
-        f"{image.name}: its Dockerfile names {name} by digest", hint="no rebuild changes that: change the Dockerfile"
+        f"its Dockerfile names {name} by digest", hint="no rebuild changes that: change the Dockerfile"
     )
-
-
-def _hold_words(hold: Hold) -> str:
-    until = "until a person ends it" if hold.until is None else f"until {format_time(hold.until)}"
-    return f"{one_line(hold.reason)} ({f'by {one_line(hold.by)}, ' if hold.by else ''}{until})"

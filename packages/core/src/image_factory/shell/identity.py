@@ -240,7 +240,7 @@ def _key(issuer: str, kid: object, http: Http) -> Any:
         raise _Doubt(f"the keys of {issuer} lie at another host, which is not believed")
     keys = _ask(url, http).get("keys")
     for key in keys if isinstance(keys, list) else ():
-        if isinstance(key, dict) and key.get("kid") == kid and key.get("kty") in ("RSA", "EC"):
+        if isinstance(key, dict) and key.get("kid") == kid:
             try:
                 return jwt.PyJWK(key)
             except (jwt.PyJWTError, ValueError, TypeError):
