@@ -10,6 +10,7 @@ import pytest
 from image_factory.errors import InvalidState, UnsafeValue
 from image_factory.model.image_state import BaseConfiguration, BaseState
 from image_factory.shell import state_folder
+from image_factory.shell.state_cache import StateCache
 from image_factory.shell.state_folder import check_place, collector_paused, decode, read_folder, read_text
 from image_factory.state.codec import dump_base
 
@@ -62,6 +63,31 @@ def test_a_record_is_built_once_and_when_it_is_asked_for(tmp_path: Path) -> None
     assert repr(records) == "Records(['alpine', 'node'])"
     with pytest.raises(KeyError):
         records["debian"]
+
+
+@pytest.mark.parametrize("settled", [True, False], ids=["settled", "fresh"])
+def test_a_second_reading_builds_only_what_is_new(tmp_path: Path, settled: bool) -> None:
+    for name in ("node", "alpine", "debian", "redis"):
+        write(tmp_path, name)
+    cache = StateCache(tmp_path / "cache.json")
+    read_folder(tmp_path, BaseState, cache)
+    cache.save({name: file._replace(settled=settled) for name, file in cache.load().items()})
+    first = read_folder(tmp_path, BaseState, cache)
+    node, alpine = first.records["node"], first.records["alpine"]
+    # Of the same length: times and inode are all that tell.
+    (tmp_path / "alpine.yaml").write_text(dump_base(base("alpine")).replace("alpine:1", "alpine:2"))
+    (tmp_path / "redis.yaml").unlink()
+    (tmp_path / "debian.yaml").write_text("a: [")
+    write(tmp_path, "valkey")
+
+    second = read_folder(tmp_path, BaseState, cache, earlier=first)
+
+    assert list(second.records) == ["alpine", "node", "valkey"]
+    assert second.records["node"] is node
+    assert second.records["alpine"].configuration.full_image == "docker.io/library/alpine:2"
+    assert (second.records["valkey"], first.records["alpine"]) == (base("valkey"), alpine)
+    assert list(second.broken) == ["debian"]
+    assert second.records.digest("alpine") != first.records.digest("alpine")
 
 
 @pytest.mark.parametrize("enabled", [True, False])

@@ -227,6 +227,35 @@ def test_a_record_that_was_written_in_between_is_compared_with_what_is_there_now
     assert [change.new for change in back] == [dump(first)]
 
 
+def test_what_another_wrote_between_two_readings_is_read(store: Store, tmp_path: Path) -> None:
+    write(tmp_path, image("web"), image("api"), image("gone"))
+    first = store.images().records
+    web, api = first["web"], first["api"]
+    other = Store(tmp_path, Settings(), cache=False)
+    changed = record_digest(web, digest("a"), at=AT)
+    other.apply(other.plan([changed, image("new")], removed=[("images", "gone")]))
+
+    second = store.images().records
+
+    assert dict(second) == {"api": image("api"), "new": image("new"), "web": changed}
+    assert second["api"] is api
+    assert store.plan([changed]) == ()
+    assert [change.path.stem for change in store.plan([web, api])] == ["web"]
+
+
+def test_what_was_read_before_a_write_is_no_excuse_to_overwrite_what_came_after_it(
+    store: Store, tmp_path: Path
+) -> None:
+    write(tmp_path, image("web"), image("api"))
+    read = store.images().records
+    store.apply(store.plan([record_digest(read["api"], digest("a"), at=AT)]))
+    again = store.images().records
+    write(tmp_path, record_digest(read["web"], digest("b"), at=AT))
+
+    with pytest.raises(Overtaken, match=r"web\.yaml"):
+        store.plan([record_digest(again["web"], digest("c"), at=AT)])
+
+
 def test_what_another_wrote_since_the_records_were_read_is_not_overwritten(store: Store, tmp_path: Path) -> None:
     write(tmp_path, image("web"), image("api"))
     read = store.images().records

@@ -24,6 +24,25 @@ def test_an_absent_images_yaml_is_an_error_that_names_it_and_the_command_that_ma
     assert not world.root.exists()
 
 
+def test_images_yaml_is_read_again_where_its_text_has_changed(world: World) -> None:
+    world.root.mkdir(parents=True)
+    file = world.root / "images.yaml"
+    text = "- {name: web, registry: ghcr.io, repository: acme/web, source: {repo: acme/web}}\n"
+    bench = world.bench()
+    file.write_text(text)
+    first = bench.images()
+    assert bench.images() is first
+
+    file.write_text(text.replace("web", "api"))
+
+    assert [entry.enrollment.name for entry in bench.images().enrollments] == ["api"]
+    file.write_text(text)
+    assert bench.images() == first
+    file.unlink()
+    with pytest.raises(NotFound):
+        bench.images()
+
+
 def test_plugins_are_loaded_once_and_not_before(world: World) -> None:
     calls: list[int] = []
     bench = world.bench()

@@ -85,6 +85,17 @@ class Records(Mapping[str, T]):
             file = self._folder / f"{name}.yaml"
             return _record(file.read_bytes(), file, name, self._model)
 
+    def reuse(self, earlier: Records[T]) -> None:
+        """Take over the records that an earlier reading built from the same content: records never change."""
+        for name, record in earlier._built.items():
+            if self.digest(name) == earlier.digest(name):
+                self._built.setdefault(name, record)
+
+    @property
+    def files(self) -> Mapping[str, CachedFile]:
+        """What is known of each file."""
+        return self._files
+
     def digest(self, name: str) -> str | None:
         """Return the digest of the content that a record was read from; None where there is no such record."""
         file = self._files.get(name)
@@ -137,18 +148,35 @@ def collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def read_folder(folder: Path, model: type[T], cache: StateCache | None, ahead: ReadAhead | None = None) -> Loaded[T]:
+def read_folder(
+    folder: Path,
+    model: type[T],
+    cache: StateCache | None,
+    ahead: ReadAhead | None = None,
+    earlier: Loaded[T] | None = None,
+) -> Loaded[T]:
     """Return the records of `folder`, which may be missing, through `cache` where there is one.
 
     Args:
         ahead: files that another process parses; those that have changed since are read again.
+        earlier: what this process read of the folder before: it serves as the cache does, by the same rules,
+            and what it has built need not be built again.
     """
     with collector_paused():
-        return _read_folder(folder, model, cache, ahead)
+        loaded = _read_folder(folder, model, cache, ahead, None if earlier is None else earlier.records.files)
+        if earlier is not None:
+            loaded.records.reuse(earlier.records)
+        return loaded
 
 
-def _read_folder(folder: Path, model: type[T], cache: StateCache | None, ahead: ReadAhead | None) -> Loaded[T]:
-    known = {} if cache is None else cache.load()
+def _read_folder(
+    folder: Path,
+    model: type[T],
+    cache: StateCache | None,
+    ahead: ReadAhead | None,
+    earlier: Mapping[str, CachedFile] | None,
+) -> Loaded[T]:
+    known = earlier if earlier is not None else {} if cache is None else cache.load()
     files: dict[str, CachedFile] = {}
     unread: dict[str, Signature] = {}
     built: dict[str, T] = {}

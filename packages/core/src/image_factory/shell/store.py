@@ -99,6 +99,9 @@ class Store:
         self._lock_timeout = lock_timeout
         self._ahead = ahead
         self._loaded: dict[StateFolder, Loaded[Any]] = {}
+        """What was last read, as long as nothing was written since: what is planned must come from it."""
+        self._earlier: dict[StateFolder, Loaded[Any]] = {}
+        """What was last read, whatever was written since: of it only what has not changed counts."""
 
     # --- reading ---------------------------------------------------------------------------------
 
@@ -108,36 +111,31 @@ class Store:
         Raises:
             UnsafeValue: the folder is a link that leads out of the state directory.
         """
-        loaded = self._read(IMAGES, ImageState)
-        self._loaded[IMAGES] = loaded
-        return loaded
+        return self._read(IMAGES, ImageState)
 
     def bases(self) -> Loaded[BaseState]:
         """Return the records of all base images; raises what `images` raises."""
-        loaded = self._read(BASE_IMAGES, BaseState)
-        self._loaded[BASE_IMAGES] = loaded
-        return loaded
+        return self._read(BASE_IMAGES, BaseState)
 
     def requests(self) -> Loaded[RebuildRequest]:
         """Return the rebuild request of each image that has or had one; raises what `images` raises."""
         from image_factory.model.request import RebuildRequest
 
-        loaded = self._read(REQUESTS, RebuildRequest)
-        self._loaded[REQUESTS] = loaded
-        return loaded
+        return self._read(REQUESTS, RebuildRequest)
 
     def holds(self) -> Loaded[Hold]:
         """Return what people have stopped, ended holds included; raises what `images` raises."""
         from image_factory.model.hold import Hold
 
-        loaded = self._read(HOLDS, Hold)
-        self._loaded[HOLDS] = loaded
-        return loaded
+        return self._read(HOLDS, Hold)
 
     def _read(self, folder: StateFolder, model: type[T]) -> Loaded[T]:
         place = self._folder(folder)
         check_place(place, self._allowed())
-        return read_folder(place, model, self._cache_of(folder), self._ahead)
+        earlier: Loaded[T] | None = self._earlier.get(folder)
+        loaded = read_folder(place, model, self._cache_of(folder), self._ahead, earlier)
+        self._loaded[folder] = self._earlier[folder] = loaded
+        return loaded
 
     def _cache_of(self, folder: StateFolder) -> StateCache | None:
         # Nothing is made in a folder that has no state.
@@ -219,7 +217,8 @@ class Store:
         known: Mapping[str, AnyRecord] = {} if loaded is None else loaded.records
         for record in records:
             # Most records are what was read; comparing them costs a hundredth of reading the file.
-            if record.name in known and known[record.name] == record:
+            read = known.get(record.name)
+            if read is record or read == record:
                 continue
             change = self._change(self._path(folder, record.name), record)
             if change is None:

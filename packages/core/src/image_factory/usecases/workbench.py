@@ -26,6 +26,8 @@ class Workbench:
     clock: Clock
     load: Callable[[], PluginTable] = field(repr=False)
     progress: Progress = field(default_factory=NoProgress, repr=False)
+    _images: dict[tuple[Path, str], ImagesFile] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What images.yaml said when it was last read, by its path and text."""
 
     @cached_property
     def plugins(self) -> PluginTable:
@@ -43,7 +45,12 @@ class Workbench:
             InvalidEnrollment: it cannot be read.
         """
         path = self.images_file
-        return read_images(load_images_text(path, self.root), str(path))
+        # Read by each step, so that what was written between counts; but the same text says the same.
+        key = (path, load_images_text(path, self.root))
+        if key not in self._images:
+            self._images.clear()
+            self._images[key] = read_images(key[1], str(path))
+        return self._images[key]
 
     def enrolled(self) -> ImagesFile:
         """Return what images.yaml says, good entries and problems, where any of it can be read.
