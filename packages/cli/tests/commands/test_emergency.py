@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+
+from image_factory.testing.oidc_server import JOB_SECRET, OidcServer
 
 ORDER = ("emergency", "--cve", "CVE-2026-12345", "--base", "node:22", "--reason", "exploited in the wild")
 OLD, NEW, NEWEST = (f"sha256:{digit * 64}" for digit in "abc")
@@ -245,3 +250,67 @@ def test_nothing_of_an_order_reaches_a_shell_an_option_or_a_path(shop: Any, tmp_
     assert not (tmp_path / "pwned").exists()
     assert evil in state(shop, "audit/000001.yaml")
     assert sorted(path.name for path in (shop.root / "state/audit").iterdir()) == ["000001.yaml"]
+
+
+# --- who it is, on the command line -------------------------------------------------------------------
+
+
+@pytest.fixture
+def proved(shop: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The shop, where only what is proved counts, in a home without git's configuration."""
+    home = shop.checkout.parent / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    settings = shop.root / "config.yaml"
+    text = settings.read_text().replace("[unverified]", "[oidc, git-signature]")
+    settings.write_text(text.replace("[alice]", "[alice, bob@example.com]"))
+    shop.git("commit", "--quiet", "--all", "--message", "Trust what is proved")
+    return shop
+
+
+def test_a_job_s_token_proves_who_orders(proved: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("jwt", reason="PyJWT is not installed")
+    with OidcServer(now=datetime.now(UTC)) as issuer:
+        settings = proved.root / "config.yaml"
+        text = settings.read_text().replace("emergency:\n", f"emergency:\n  oidcIssuers: ['{issuer.origin}']\n")
+        settings.write_text(f"{text}kargo: {{stateRepository: 'https://git.example.com/acme/platform.git'}}\n")
+        proved.git("commit", "--quiet", "--all", "--message", "Believe an issuer")
+        for name, value in {**issuer.job, "GITHUB_ACTOR": "mallory"}.items():
+            monkeypatch.setenv(name, value)
+
+        granted = proved.run(*ORDER, "--log-level", "debug")
+        issuer.hands_out = issuer.token(issuer.claims(actor="mallory"))
+        refused = proved.run(*ORDER, "--rebuild-anyway")
+
+    assert granted.code == 0, granted.err
+    assert "identity: oidc" in state(proved, "audit/000001.yaml")
+    assert f"issuer: {issuer.origin}" in state(proved, "audit/000001.yaml")
+    assert refused.code == 4
+    assert "'mallory' may not" in refused.err
+    said = granted.out + granted.err + refused.out + refused.err + proved.git("log", "-p")
+    assert JOB_SECRET not in said
+    assert issuer.hands_out not in said
+
+
+@pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="ssh-keygen is not installed")
+def test_git_s_ssh_key_proves_who_orders_and_the_signature_is_written_down(proved: Any) -> None:
+    key = proved.checkout.parent / "bob"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True, capture_output=True)
+    line = f'bob@example.com namespaces="image-factory" {key.with_suffix(".pub").read_text()}'
+    (proved.root / "allowed_signers").write_text(line)
+    proved.git("config", "gpg.format", "ssh")
+    proved.git("config", "user.signingKey", str(key))
+    not_committed = proved.run(*ORDER)
+    proved.git("add", ".")
+    proved.git("commit", "--quiet", "--message", "Name bob's key")
+
+    ran = proved.run(*ORDER)
+
+    assert not_committed.code == 4
+    assert "allowed_signers is not as it was committed" in not_committed.err
+    assert ran.code == 0, ran.err
+    entry = state(proved, "audit/000002.yaml")
+    assert "actor: bob@example.com" in entry
+    assert "identity: git-signature" in entry
+    assert "signature: U1NIU0lH" in entry, "SSHSIG in base64"
