@@ -1,0 +1,213 @@
+"""A rebuild is started and recorded exactly once, wherever a run is killed and whatever fails on its way.
+
+coordinate → dispatch → settle, on a GitHub, a registry and a bare git repository. At each write, each
+call of git, each connection and each request the program is killed, or that touch fails, or its answer
+is lost; then it runs again, as a cron job would. The judge: one build for the request, one entry of
+history, one request file, all of it pushed, nothing left lying about.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from image_factory.testing.faults import Fault, Point, Session, Sessions
+from image_factory.testing.github_server import GitHubServer, RepositoryState
+from image_factory.testing.image_content import build_image
+from image_factory.testing.registry_server import RegistryServer
+from image_factory_cli.group import run
+
+pytest.importorskip("image_factory_github", reason="the plugin github is not installed")
+pytest.importorskip("image_factory_ghcr", reason="the plugin ghcr is not installed")
+
+TOKEN = "ghp_plantedFaultsT0ken"
+WORKFLOW = (
+    "name: b\nrun-name: ${{ inputs.request_id }}\non: {workflow_dispatch: {inputs: {request_id: {}, base_images: {},"
+    " version_bump: {}, triggered_by: {}, base_image: {}, image: {}}}}\njobs: {}\n"
+)
+START = [["coordinate", "--push", "--no-notify"], ["dispatch", "--push", "--no-notify", "--jobs", "1"]]
+END = [["settle", "--push", "--no-notify", "--jobs", "1"]]
+EVERY = int(os.environ.get("IMAGE_FACTORY_FAULTS_EVERY", "29"))
+"""Every how manieth point is tried: all of them with 1, which takes a quarter of an hour."""
+
+
+def git(folder: Path, *words: str) -> str:
+    identity = ("-c", "user.name=Someone", "-c", "user.email=someone@example.com", "-c", "commit.gpgsign=false")
+    done = subprocess.run(["git", *identity, *words], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+@dataclass
+class World:
+    """A GitHub, a registry, and a checkout with one image that is due; put back to its beginning at will."""
+
+    folder: Path
+    github: GitHubServer
+    registry: RegistryServer
+    sessions: Sessions
+
+    @property
+    def checkout(self) -> Path:
+        return self.folder / "work" / "checkout"
+
+    @property
+    def remote(self) -> Path:
+        return self.github.repositories.path("acme/platform.git")
+
+    def keep(self, name: str) -> None:
+        """Keep all as it is now, to be put back."""
+        shutil.copytree(self.folder / "work", self.folder / name / "work", symlinks=True)
+        shutil.copytree(self.remote, self.folder / name / "remote.git", symlinks=True)
+
+    def put_back(self, name: str) -> None:
+        for kept, place in (("work", self.folder / "work"), ("remote.git", self.remote)):
+            shutil.rmtree(place)
+            shutil.copytree(self.folder / name / kept, place, symlinks=True)
+
+    def forget_runs(self) -> None:
+        self.github.states["acme/web"] = RepositoryState()
+        for tag in ("0.0.2", "latest"):
+            self.registry.delete("acme/web", tag)
+
+    def run(
+        self, commands: list[list[str]], *, at: int | None = None, how: Fault = Fault.KILL, later: float = 60
+    ) -> Session:
+        folder = ["--image-factory-dir", str(self.checkout / "image-factory")]
+        return self.sessions.run(
+            [[*words, *folder] for words in commands],
+            folder=self.folder / "session",
+            at=at,
+            how=how,
+            environ={"PLANTED": TOKEN, "TMPDIR": str(self.folder)},
+            later=timedelta(minutes=later),
+        )
+
+    def finish(self) -> None:
+        """Let the build end well and publish."""
+        (build,) = self.github.state("acme/web").runs
+        labels = {"image-factory.io/request-id": build.inputs["request_id"]}
+        self.registry.push("acme/web", ["0.0.2", "latest"], build_image(seed="new", labels=labels))
+        self.github.finish("acme/web", build.id)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("faults")
+    patch = pytest.MonkeyPatch()
+    for variable in ("IMAGE_FACTORY_DIR", "IMAGE_FACTORY_STATE_DIR", "IMAGES_YAML", "GITHUB_TOKEN", "GH_TOKEN"):
+        patch.delenv(variable, raising=False)
+    patch.setenv("PLANTED", TOKEN)
+    with GitHubServer(folder / "github", token=TOKEN) as github, RegistryServer() as registry:
+        config = {
+            "coordinationWindow": "0s",
+            "registries": {host: {"endpoint": registry.url} for host in ("docker.io", "ghcr.io")},
+            "plugins": {"github": {"hosts": {github.url: {"tokenEnv": "PLANTED"}}}, "ghcr": {"api": registry.url}},
+        }
+        source = {"provider": "github", "host": github.url, "repo": "acme/web"}
+        entry = {"name": "web", "registry": "ghcr.io", "repository": "acme/web", "rebuildDelay": "0s", "source": source}
+        files = {
+            "image-factory/images.yaml": yaml.safe_dump([entry]),
+            "image-factory/config.yaml": yaml.safe_dump(config),
+        }
+        github.repositories.create("acme/platform.git", files)
+        service = {"Dockerfile": "FROM alpine:3.22\n", ".github/workflows/web.yml": WORKFLOW}
+        github.repositories.create("acme/web.git", service)
+        sessions = Sessions([folder / "work"], preload=["image_factory_cli.commands.dispatch"])
+        world = World(folder, github, registry, sessions)
+        (folder / "work").mkdir()
+        git(folder / "work", "clone", "--quiet", str(world.remote), "checkout")
+        for seed in ("one", "two"):
+            registry.push("library/alpine", ["3.22"], build_image(seed=seed))
+            for command in (["analyze", "--push"], ["observe", "--push", "--no-notify"]):
+                assert run([*command, "--image-factory-dir", str(world.checkout / "image-factory")]) == 0
+        world.keep("due")
+        yield world
+    patch.undo()
+
+
+def explored(points: tuple[Point, ...], how: Fault) -> list[Point]:
+    """Return the points to try: the requests all, of the others every so manieth; only a request's answer is lost."""
+    return [
+        point for point in points if point.kind == "request" or (how is not Fault.LOSE and point.number % EVERY == 0)
+    ]
+
+
+def begin(world: World) -> None:
+    world.put_back("due")
+    world.forget_runs()
+
+
+def run_again(world: World, commands: list[list[str]], status: str) -> None:
+    """Run as a cron job would: at once, and when claims that were left behind are nobody's."""
+    for later in (62, 75, 90):
+        session = world.run(commands, later=later)
+        assert session.code == 0, session.said
+        request = world.checkout / "image-factory/state/rebuild-requests/web.yaml"
+        if yaml.safe_load(request.read_text())["status"] == status:
+            return
+
+
+def judge(world: World, result: str) -> None:
+    builds = world.github.state("acme/web").runs
+    state = yaml.safe_load(git(world.remote, "show", "main:image-factory/state/images/web.yaml"))
+    request = yaml.safe_load(git(world.remote, "show", "main:image-factory/state/rebuild-requests/web.yaml"))
+    assert len(builds) == 1, "exactly one build was started"
+    assert [build["result"] for build in state["rebuildHistory"]] == [result]
+    (told,) = state["rebuildHistory"]
+    assert told["requestId"] == request["requestId"] == builds[0].inputs["request_id"]
+    assert told["runId"] == str(builds[0].id)
+    assert git(world.checkout, "status", "--short") == "", "nothing is left uncommitted"
+    assert git(world.checkout, "rev-parse", "HEAD") == git(world.remote, "rev-parse", "main"), "all is pushed"
+    assert list(world.checkout.glob("image-factory/state/**/*.tmp")) == []
+
+
+@pytest.mark.parametrize("how", list(Fault))
+def test_a_rebuild_is_started_once_wherever_it_is_stopped(world: World, how: Fault) -> None:
+    begin(world)
+    whole = world.run(START)
+    assert whole.code == 0, whole.said
+    judge(world, "started")
+    kinds = {point.kind for point in whole.points}
+    assert {"write", "rename", "program", "connect", "request"} <= kinds
+
+    for point in explored(whole.points, how):
+        begin(world)
+        session = world.run(START, at=point.number, how=how)
+        assert session.is_killed == (how is Fault.KILL), f"{point}: {session.said}"
+        try:
+            run_again(world, START, "dispatched")
+            judge(world, "started")
+        except AssertionError as error:
+            raise AssertionError(f"{how} at {point}:\n{session.said}\n{error}") from error
+
+
+@pytest.mark.parametrize("how", list(Fault))
+def test_its_end_is_recorded_once_wherever_that_is_stopped(world: World, how: Fault) -> None:
+    begin(world)
+    assert world.run(START).code == 0
+    world.finish()
+    shutil.rmtree(world.folder / "built", ignore_errors=True)
+    world.keep("built")
+    whole = world.run(END)
+    assert whole.code == 0, whole.said
+    judge(world, "succeeded")
+
+    for point in explored(whole.points, how):
+        world.put_back("built")
+        session = world.run(END, at=point.number, how=how)
+        assert session.is_killed == (how is Fault.KILL), f"{point}: {session.said}"
+        try:
+            run_again(world, END, "succeeded")
+            judge(world, "succeeded")
+        except AssertionError as error:
+            raise AssertionError(f"{how} at {point}:\n{session.said}\n{error}") from error
+    state = yaml.safe_load(git(world.remote, "show", "main:image-factory/state/images/web.yaml"))
+    assert state["currentVersion"] == "0.0.2"
