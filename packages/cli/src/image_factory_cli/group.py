@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "observe": "Ask registries what tags point at now and record what moved.",
     "status": "Show what is known of every image.",
     "explain": "Say what an image is, what it waits for and why.",
+    "history": "Show what happened to an image, newest first.",
     "graph": "Show which image is built on which.",
     "workflow": "Write the workflow that builds an image.",
     "run": "Do all that is due, once or again and again.",
