@@ -310,6 +310,73 @@ def _from_docs(page: Path) -> str:
     return inside.removeprefix("docs/") if inside.startswith("docs/") else f"../{inside}"
 
 
+RULES = {
+    "What has aged": ("eligibility", "eligibility"),
+    "What the image holds already": ("absorption", "absorption"),
+    "Which platforms are built": ("platforms", "platforms"),
+    "What a parent's digest brings": ("parents", "parents"),
+    "One request for many causes": ("window", "window"),
+    "Images that go together": ("groups", "groups"),
+    "Parents before children": ("waves", "waves"),
+    "What failed": ("backoff", "backoff"),
+    "What a person has stopped": ("holds", "holds"),
+    "Freezes": ("freezes", "freezes"),
+    "Who comes first": ("priority", "priority"),
+    "Who finds a place": ("concurrency", "priority"),
+    "What it is built with": ("pins", "pins"),
+}
+"""The rules of a decision: a heading, its module in `image_factory.decide`, and the name of its test."""
+
+
+def reasons_part() -> Iterator[str]:
+    """Yield the table of all reasons that a decision may have."""
+    from image_factory.decide.eligibility import ENDINGS, Reason
+
+    told = {field.name: field.docstring for field in definitions("image_factory.decide.eligibility")["Reason"].fields}
+    yield "| Reason | What it says | What ends it |\n|---|---|---|\n" + "\n".join(
+        f"| `{reason}` | {' '.join(told[reason.name].split())} | {ENDINGS[reason]} |" for reason in Reason
+    )
+
+
+def rules_part() -> Iterator[str]:
+    """Yield each rule in the words of its module, with the cases that its tests hold it to."""
+    for heading, (name, twin) in RULES.items():
+        path = ROOT / f"packages/core/tests/decide/test_{twin}.py"
+        words = inspect.getdoc(importlib.import_module(f"image_factory.decide.{name}")) or ""
+        first, *rest = words.removesuffix(" Pure.").split("\n\n")
+        yield f"### {heading}"
+        yield "\n\n".join([first.removesuffix(" Pure."), *rest]) + f"\n\n`image_factory.decide.{name}`"
+        yield "\n".join(_cases(path))
+
+
+def _cases(path: Path) -> Iterator[str]:
+    """Yield what the tests of a file say, a line each, with the cases of those that have a table."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if not isinstance(node, ast.FunctionDef) or not node.name.startswith("test_"):
+            continue
+        calls = [call for line in node.decorator_list for call in ast.walk(line) if isinstance(call, ast.Call)]
+        ids = [word.value for call in calls for word in call.keywords if word.arg == "id"]
+        cases = [str(each.value) for each in ids if isinstance(each, ast.Constant)]
+        sentence = node.name.removeprefix("test_").replace("_", " ")
+        yield f"- {sentence}" + (f": *{'*; *'.join(cases)}*" if cases else "")
+
+
+PARTS: dict[Path, dict[str, Callable[[], Iterator[str]]]] = {
+    REFERENCE.parent / "explanation" / "how-a-rebuild-is-decided.md": {"reasons": reasons_part, "rules": rules_part},
+}
+"""Parts of pages that people write otherwise: each stands between `<!-- generated: NAME -->` and `<!-- end -->`."""
+
+
+def with_parts(page: Path, parts: dict[str, Callable[[], Iterator[str]]]) -> str:
+    """Return a page with its generated parts as the code says them."""
+    text = page.read_text(encoding="utf-8")
+    for name, part in parts.items():
+        before, found, rest = text.partition(f"<!-- generated: {name} -->\n")
+        assert found, f"{page.name} has no part {name}"
+        text = f"{before}{found}\n{render(part())}\n<!-- end -->{rest.partition('<!-- end -->')[2]}"
+    return text
+
+
 PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "cli": cli_page,
     "hooks": hooks_page,
@@ -334,6 +401,8 @@ def generated() -> Iterator[tuple[Path, str]]:
 
     for name, page in PAGES.items():
         yield REFERENCE / f"{name}.md", render(page())
+    for written, parts in PARTS.items():
+        yield written, with_parts(written, parts)
     yield INDEX, render(index_page())
     for name, schema in ((IMAGES_SCHEMA, images_schema()), (SETTINGS_SCHEMA, settings_schema())):
         yield SCHEMAS / name, json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

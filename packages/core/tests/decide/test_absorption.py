@@ -86,7 +86,7 @@ def build(result: str, **cause: Any) -> Build:
         ),
     ],
 )
-def test_absorbed_digest(state: ImageState, seen: BaseState, expected: str) -> None:
+def test_an_image_holds_what_its_records_tell(state: ImageState, seen: BaseState, expected: str) -> None:
     assert absorbed_digest(state, seen) == expected
 
 

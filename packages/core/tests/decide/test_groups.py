@@ -123,6 +123,8 @@ def test_one_that_is_stopped_does_not_keep_the_others(
     assert found.pop("web") == expected
     assert "due" in found.values()
     assert set(found.values()) <= {"due", "up-to-date"}
+    others = [one for one in world.plan().decisions.values() if one.reason is Reason.DUE]
+    assert all(one.because.endswith(f"; without web ({expected})") for one in others)
 
 
 def test_one_that_waits_for_its_parent_keeps_the_others_until_it_is_ready() -> None:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from image_factory.decide.eligibility import Reason
+from image_factory.decide.eligibility import ENDINGS, Ending, Reason
 from image_factory.decide.rebuilds import Facts, Policy, decide_rebuilds
 from image_factory.model.enrollment import DelayMode
 from image_factory.model.request import RequestStatus
@@ -145,6 +145,28 @@ def test_no_inputs_are_built_twice_and_no_image_is_requested_twice_within_a_wind
         assert len(set(inputs)) == len(inputs)
         for earlier, later in pairwise(ours):
             assert later.at - earlier.at >= window
+
+
+@settings(max_examples=60, deadline=None)
+@given(graphs, streams, st.sampled_from(WINDOWS))
+def test_every_wait_that_ends_by_the_clock_says_when_and_every_decision_its_evidence(
+    graph: list[Any], stream: list[Any], window: timedelta
+) -> None:
+    world = build_world(graph, window=window, max_concurrent=1)
+    for event in stream:
+        play(world, [event])
+
+        for decision in world.plan().decisions.values():
+            assert decision.because
+            if ENDINGS[decision.reason] is Ending.AT_AN_INSTANT:
+                assert decision.until is not None
+                assert decision.until > world.now
+            if ENDINGS[decision.reason] is Ending.BY_ITSELF:
+                assert decision.blocked_by
+
+
+def test_every_reason_says_how_it_ends() -> None:
+    assert set(ENDINGS) == set(Reason)
 
 
 @settings(max_examples=60, deadline=None)

@@ -22,7 +22,7 @@ from image_factory.decide.eligibility import (
 from image_factory.decide.parents import age_builds, own_moves
 from image_factory.decide.platforms import built_platforms, platform_key, platforms_of, update_key
 from image_factory.model.enrollment import DelayMode, Enrollment, Kind
-from image_factory.model.image_state import BaseState, ImageState
+from image_factory.model.image_state import BaseState, DigestUpdate, ImageState
 from image_factory.model.request import RebuildCause
 
 
@@ -79,9 +79,7 @@ def find_causes(
             continue
         absorbed = absorbed_digest(image, source)
         if isinstance(source, ImageState):
-            updates = own_moves(source)
-            pending = updates if absorbed is None else pending_updates(updates, absorbed)
-            moves = age_builds(source, pending, delay, now)
+            moves = age_builds(source, _own_pending(source, absorbed), delay, now)
             is_other = False
         else:
             moves, is_other = _base_moves(image, source, enrollment, absorbed, delay, now)
@@ -106,6 +104,13 @@ def input_named(
     if parent is not None and parent.kind is Kind.MANAGED:
         return parent
     return base
+
+
+def _own_pending(parent: ImageState, absorbed: str | None) -> tuple[DigestUpdate, ...]:
+    if absorbed is not None and absorbed == parent.runtime.current_digest:
+        return ()
+    updates = own_moves(parent)
+    return updates if absorbed is None else pending_updates(updates, absorbed)
 
 
 def _base_moves(

@@ -58,6 +58,42 @@ class Reason(StrEnum):
     """It is built on itself through other images, so that no order to build them in exists."""
 
 
+class Ending(StrEnum):
+    """What ends a reason."""
+
+    NOTHING_WAITS = "nothing waits"
+    AT_ONCE = "at once: it is requested"
+    AT_AN_INSTANT = "by itself, at an instant that is told"
+    BY_ITSELF = "by itself, when what it waits for has ended"
+    AT_AN_INSTANT_OR_BY_A_PERSON = "by itself at an instant that is told, or by a person where none is"
+    BY_A_PERSON = "by a person"
+    BY_A_CHANGE = "by a change of what is wrong"
+
+
+ENDINGS: Mapping[Reason, Ending] = {
+    Reason.UP_TO_DATE: Ending.NOTHING_WAITS,
+    Reason.OTHER_PLATFORM: Ending.NOTHING_WAITS,
+    Reason.DUE: Ending.AT_ONCE,
+    Reason.ORDERED: Ending.AT_ONCE,
+    Reason.EMERGENCY: Ending.AT_ONCE,
+    Reason.COOLING_DOWN: Ending.AT_AN_INSTANT,
+    Reason.COORDINATING: Ending.AT_AN_INSTANT,
+    Reason.BACKING_OFF: Ending.AT_AN_INSTANT,
+    Reason.FROZEN: Ending.AT_AN_INSTANT,
+    Reason.WAITS_FOR_PARENT: Ending.BY_ITSELF,
+    Reason.WAITS_FOR_GROUP: Ending.BY_ITSELF,
+    Reason.WAITS_FOR_PLACE: Ending.BY_ITSELF,
+    Reason.REQUESTED: Ending.BY_ITSELF,
+    Reason.UNDER_WAY: Ending.BY_ITSELF,
+    Reason.HELD: Ending.AT_AN_INSTANT_OR_BY_A_PERSON,
+    Reason.QUARANTINED: Ending.AT_AN_INSTANT_OR_BY_A_PERSON,
+    Reason.NEEDS_APPROVAL: Ending.BY_A_PERSON,
+    Reason.UNKNOWN: Ending.BY_A_CHANGE,
+    Reason.CYCLE: Ending.BY_A_CHANGE,
+}
+"""How each reason ends; of those that end at an instant a decision tells it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Eligibility:
     """What one base means for one image."""

@@ -40,10 +40,11 @@ def age_builds(
     it holds all of that. A time that lies in the future, from a clock that was wrong, holds nothing up
     here: the digest is our own, and what it was built with has its own first sight.
     """
+    wanted = {update.new_digest for update in pending}
     builds = {
         build.digest: build
-        for build in parent.history.rebuild_history
-        if build.digest is not None and build.result == SUCCEEDED
+        for build in (parent.history.rebuild_history if wanted else ())
+        if build.digest in wanted and build.result == SUCCEEDED
     }
     moves = []
     newest = _LONG_AGO

@@ -33,11 +33,14 @@ def built_platforms(image: ImageState, base: str, chosen: Collection[str]) -> fr
 
 def platforms_of(base: BaseState, digest: str | None) -> Platforms:
     """Return the platforms of a digest that `base` has or had, as far as they are known."""
-    metadata = base.runtime.metadata or {}
     for update in reversed(base.history.update_history):
         if update.new_digest == digest and update.platforms:
             return update.platforms
-    found = metadata.get("platforms") if digest is not None and digest == base.runtime.current_digest else None
+    return _current_platforms(base, digest)
+
+
+def _current_platforms(base: BaseState, digest: str | None) -> Platforms:
+    found = (base.runtime.metadata or {}).get("platforms") if digest == base.runtime.current_digest else None
     return found if isinstance(found, Mapping) else {}
 
 
@@ -55,7 +58,7 @@ def platform_key(known: Platforms, built: Collection[str]) -> Hashable:
 
 def update_key(base: BaseState, update: DigestUpdate, built: Collection[str]) -> Hashable:
     """Return an update's `platform_key`, or its digest where the platforms are not known."""
-    known = update.platforms or platforms_of(base, update.new_digest)
+    known = update.platforms or _current_platforms(base, update.new_digest)
     return platform_key(known, built) or update.new_digest
 
 

@@ -7,7 +7,7 @@ which that ends. Linear in images and edges. Pure: the present instant is an arg
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from image_factory.decide.concurrency import taken_places, without_place
@@ -28,6 +28,9 @@ __all__ = ["Decision", "Facts", "Policy", "RebuildPlan", "decide_rebuilds"]
 
 _IDLE = (Reason.UP_TO_DATE, Reason.OTHER_PLATFORM)
 """What an image is that waits for nothing of its own: it waits for its parents where they are on their way."""
+
+_STOPPED = (Reason.HELD, Reason.FROZEN, Reason.BACKING_OFF, Reason.QUARANTINED, Reason.NEEDS_APPROVAL, Reason.CYCLE)
+"""What keeps an image from going with its group."""
 
 
 def decide_rebuilds(facts: Facts, *, now: datetime) -> RebuildPlan:
@@ -53,7 +56,25 @@ def decide_rebuilds(facts: Facts, *, now: datetime) -> RebuildPlan:
         waits[name] = Wait(Reason.WAITS_FOR_PLACE, told, None, taken or tuple(due[: facts.policy.max_concurrent]))
     places = {name: place for place, name in enumerate(priorities)}
     wave = _waves(facts, standings, waits, above, lineage)
-    return RebuildPlan({name: _decision(one, waits[name], wave[name], places[name]) for name, one in standings.items()})
+    left_out = {group: _left_out(members, standings, waits) for group, members in groups.items()}
+    return RebuildPlan(
+        {
+            name: _decision(one, waits[name], wave[name], places[name], left_out.get(one.enrollment.group or "", ""))
+            for name, one in standings.items()
+        }
+    )
+
+
+def _left_out(members: Iterable[str], standings: Mapping[str, Standing], waits: Mapping[str, Wait | None]) -> str:
+    """Return what is said of the images of a group that the others go on without, or nothing."""
+    stopped = []
+    for name in members:
+        wait = waits[name]
+        if wait is not None and wait.reason in _STOPPED:
+            stopped.append(f"{name} ({wait.reason})")
+        elif wait is None and not standings[name].enrollment.auto_rebuild:
+            stopped.append(f"{name} ({Reason.NEEDS_APPROVAL})")
+    return f"; without {listed(stopped)}" if stopped else ""
 
 
 def _windows(
@@ -194,10 +215,10 @@ def _waves(
     return found
 
 
-def _decision(one: Standing, wait: Wait | None, wave: int, priority: int) -> Decision:
+def _decision(one: Standing, wait: Wait | None, wave: int, priority: int, left_out: str) -> Decision:
     if wait is None:
         reason = Reason.DUE if one.enrollment.auto_rebuild else Reason.NEEDS_APPROVAL
-        wait = Wait(reason, _evidence(one))
+        wait = Wait(reason, _evidence(one) + (left_out if one.enrollment.auto_rebuild else ""))
     eligible = [cause.eligibility.eligible_at for cause in one.causes if cause.eligibility.eligible_at is not None]
     is_open = one.request is not None
     digests = one.request.digests if one.request is not None else ()
