@@ -227,8 +227,17 @@ def test_what_is_no_entry_is_refused_with_its_file(text: str) -> None:
     assert str(refused.value).startswith("000001.yaml: ")
 
 
-def test_an_anchor_bomb_is_no_entry() -> None:
-    body = "a: &a [x, x]\nb: &b [*a, *a]\nnumber: *b\n"
+def test_a_few_lines_that_expand_to_billions_are_no_entry() -> None:
+    lines = ["a0: &a0 [x, x]\n"] + [f"a{at}: &a{at} [*a{at - 1}, *a{at - 1}, *a{at - 1}]\n" for at in range(1, 40)]
+    body = "".join([*lines, "number: 1\n"])
 
     with pytest.raises(InvalidState):
         read_entry(f"{body}hash: sha256:{hashlib.sha256(body.encode()).hexdigest()}\n", "000001.yaml")
+
+
+def test_an_order_for_ten_thousand_images_is_one_entry() -> None:
+    names = tuple(f"an-image-with-a-long-name-{number:05}" for number in range(10_000))
+
+    sealed, text = seal_entry(entry(images=names, requests={name: f"{name}-20260301" for name in names}), None)
+
+    assert read_entry(text, "000001.yaml") == sealed

@@ -17,18 +17,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-import yaml
 from pydantic import Field, ValidationError
 
 from image_factory.errors import InvalidState, Location
 from image_factory.model.enrollment import Record
 from image_factory.model.image_state import Time
+from image_factory.state.yaml_reader import parse_mapping
+from image_factory.state.yaml_writer import write_mapping
 
 FIRST = 1
 ENTRY_SUFFIX = ".yaml"
-MAX_ENTRY = 1024 * 1024
-"""Characters of one entry's file: an order for 10,000 images takes about 900,000."""
-
 _NAME = re.compile(r"([0-9]{6,9})\.yaml\Z")
 _HASH_LINE = re.compile(r"hash: (sha256:[0-9a-f]{64})\n\Z")
 _ID = re.compile(r"([0-9]{6,9})-([0-9a-f]{12})\Z")
@@ -127,7 +125,7 @@ def seal_entry(entry: AuditEntry, head: AuditEntry | None) -> tuple[AuditEntry, 
     number = FIRST if head is None else head.number + 1
     following = entry.model_copy(update={"number": number, "previous": "" if head is None else head.hash, "hash": ""})
     values = following.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"hash"})
-    body = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=2**20)
+    body = write_mapping(values)
     digest = _hash(body)
     return following.model_copy(update={"hash": digest}), f"{body}hash: {digest}\n"
 
@@ -143,15 +141,14 @@ def read_entry(text: str, source: str) -> AuditEntry:
     """
     place = Location(source)
     found = _HASH_LINE.search(text)
-    if found is None or len(text) > MAX_ENTRY:
+    if found is None:
         raise InvalidState("no entry of the audit log: it does not end in its hash", hint=_HINT, location=place)
     body = text[: found.start()]
     if _hash(body) != found[1]:
         raise InvalidState("it was changed after it was written: its hash is another", hint=_HINT, location=place)
     try:
-        values = yaml.safe_load(body)
-        return AuditEntry.model_validate({**values, "hash": found[1]})
-    except (yaml.YAMLError, ValidationError, TypeError) as error:
+        return AuditEntry.model_validate({**parse_mapping(body, source), "hash": found[1]})
+    except (InvalidState, ValidationError) as error:
         raise InvalidState(
             "no entry of the audit log: its fields cannot be read", hint=_HINT, location=place
         ) from error
