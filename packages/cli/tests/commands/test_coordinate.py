@@ -1,0 +1,59 @@
+"""`coordinate`: what is due is requested, and every image says what it waits for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def moved(folder: Any) -> Any:
+    """An image without delay whose base moved."""
+    folder.service("web", "FROM node:22\n")
+    folder.managed("web")
+    images, settings = (folder.root / "images.yaml").read_text(), (folder.root / "config.yaml").read_text()
+    folder.write("images.yaml", images.replace("- name: web", "- name: web\n  rebuildDelay: 0s"))
+    folder.write("config.yaml", f"{settings}coordinationWindow: 0s\n")
+    folder.registry.push_image("library/node", "22")
+    for command in ("analyze", "observe"):
+        folder.run(command)
+    return folder
+
+
+def move(folder: Any) -> None:
+    folder.registry.push_image("library/node", "22", seed="second")
+    folder.run("observe")
+
+
+def test_an_image_that_is_current_is_left_alone_and_says_so(moved: Any) -> None:
+    assert moved.run("coordinate").out.splitlines() == ["1 unchanged"]
+    assert "web: up-to-date" in moved.run("coordinate", "--verbose").out
+
+
+def test_what_is_due_is_requested_once_and_committed(moved: Any) -> None:
+    move(moved)
+
+    first, second = moved.run("coordinate"), moved.run("coordinate", "--verbose")
+
+    assert "web: rebuild requested (web-" in first.out
+    assert "for node-22" in first.out
+    assert moved.git("log", "-1", "--format=%s").strip() == "Request rebuilds of web"
+    assert "status: requested" in (moved.root / "state/rebuild-requests/web.yaml").read_text()
+    assert "web: requested: " in second.out
+
+
+def test_a_dry_run_prints_the_request_and_writes_none(moved: Any) -> None:
+    move(moved)
+
+    ran = moved.run("coordinate", "--dry-run")
+
+    assert "+status: requested" in ran.out
+    assert not (moved.root / "state/rebuild-requests").exists()
+
+
+def test_as_json_every_decision_has_its_reason(moved: Any) -> None:
+    (decision,) = moved.run("coordinate", "--json").json["decisions"]
+
+    assert (decision["image"], decision["reason"], decision["causes"]) == ("web", "up-to-date", [])
+    assert decision["because"]
