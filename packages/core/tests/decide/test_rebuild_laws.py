@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 from image_factory.decide.eligibility import ENDINGS, Ending, Reason
 from image_factory.decide.rebuilds import Facts, Policy, decide_rebuilds
 from image_factory.model.enrollment import DelayMode
+from image_factory.model.hold import Hold
 from image_factory.model.request import RequestStatus
+from image_factory.model.settings import Freeze
 from image_factory.testing.rebuild_world import START, RebuildWorld
 
 BASES = ("node", "debian", "golang")
@@ -145,6 +147,71 @@ def test_no_inputs_are_built_twice_and_no_image_is_requested_twice_within_a_wind
         assert len(set(inputs)) == len(inputs)
         for earlier, later in pairwise(ours):
             assert later.at - earlier.at >= window
+
+
+HAPPENINGS = ("node", "node", "debian", "back", "run", "run", "run", "finish", "finish", "fail", "publish")
+people = st.lists(
+    st.tuples(
+        st.floats(0.02, 80, allow_nan=False),
+        st.sampled_from([*HAPPENINGS, "hold-image", "hold-digest", "freeze", "approve"]),
+    ),
+    max_size=40,
+)
+"""As `streams`, with people who stop and approve things, and a base that moves back."""
+
+
+def intervene(world: RebuildWorld, hours: float, event: str) -> None:
+    world.wait(hours=hours)
+    until = world.now + timedelta(hours=30)
+    node = world.bases["node"]
+    if event == "back":
+        updates = node.history.update_history
+        world.move("node", updates[max(0, len(updates) - 3)].new_digest)
+    elif event == "hold-image":
+        world.holds.append(Hold(name="i0", image="i0", reason="release", at=world.now, until=until))
+    elif event == "hold-digest":
+        digest = node.runtime.current_digest
+        world.holds.append(Hold(name=f"d{len(world.holds)}", digest=digest, reason="bad", at=world.now, until=until))
+    elif event == "freeze":
+        freeze = Freeze.model_validate({"reason": "closing", "from": world.now, "until": until})
+        world.set_policy(freezes=(*world.policy.freezes, freeze))
+    elif event == "approve":
+        approve_all(world)
+    else:
+        play(world, [(0.0, event)])
+
+
+def approve_all(world: RebuildWorld) -> None:
+    for name, request in world.requests.items():
+        if request.status is RequestStatus.NEEDS_APPROVAL:
+            world.approve(name)
+
+
+@settings(max_examples=80, deadline=None)
+@given(graphs, people, st.sampled_from(WINDOWS), st.integers(1, 3))
+def test_what_a_person_stops_is_not_requested_and_goes_on_afterwards(
+    graph: list[Any], stream: list[Any], window: timedelta, places: int
+) -> None:
+    world = build_world(graph, window=window, max_concurrent=places, quarantine_after=99)
+    for name, fields in (("i0", {"auto_rebuild": False}), ("i1", {"delay_mode": DelayMode.FIRST_CHANGE})):
+        if name in world.enrollments:
+            world.enrollments[name] = world.enrollments[name].model_copy(update=fields)
+    for hours, event in stream:
+        intervene(world, hours, event)
+        held = {hold.image or hold.digest for hold in world.holds if hold.until is None or hold.until > world.now}
+        is_frozen = any(freeze.from_ <= world.now < freeze.until for freeze in world.policy.freezes)
+        for decision in world.plan().due:
+            assert not is_frozen
+            assert decision.image not in held
+            assert not held & {pin.digest for pin in decision.digests}
+
+    for _ in range(12):
+        settle(world, days=3)
+        approve_all(world)
+
+    for name, decision in world.plan().decisions.items():
+        assert decision.reason is Reason.UP_TO_DATE, decision
+        assert world.held_by(name) <= {world.bases[base].runtime.current_digest for base in BASES}
 
 
 @settings(max_examples=60, deadline=None)
