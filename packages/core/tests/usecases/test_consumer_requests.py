@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from image_factory.errors import RemoteRefused
 from image_factory.model.event import EventKind
 from image_factory.model.image_state import Build, ConsumerStatus
 from image_factory.usecases.outcome import Done, Failed, Skipped
@@ -95,13 +96,15 @@ def test_all_images_of_a_branch_share_one_request(github_deploy: Deploy) -> None
 
 def test_an_open_request_is_left_as_it_is_until_something_is_new(github_deploy: Deploy) -> None:
     deploy = github_deploy
+    assert deploy.github is not None
     deploy.begin(deploy.image())
     deploy.update()
-    before = len(writes(deploy))
+    writing, before = len(writes(deploy)), len(deploy.github.exchanges)
 
     updated = deploy.update()
 
-    assert len(writes(deploy)) == before
+    assert len(writes(deploy)) == writing
+    assert len(deploy.github.exchanges) - before == 5, "the request, two branches, and the file on each"
     assert updated.changes == ()
     assert updated.events == ()
     (outcome,) = updated.outcomes
@@ -188,6 +191,43 @@ def test_a_request_that_was_closed_is_not_opened_again_for_the_same_version(
     assert len(pulls(deploy)) == 2, "it joins the one that is open"
 
 
+def test_an_open_request_of_a_version_that_was_withdrawn_is_to_be_closed_by_a_person(github_deploy: Deploy) -> None:
+    deploy = github_deploy
+    deploy.begin(deploy.image())
+    deploy.update()
+    deploy.build("web", "1.0.0")
+
+    (outcome,) = deploy.update().outcomes
+
+    assert isinstance(outcome, Done)
+    assert outcome.changes[0].endswith("/acme/deploy/pull/1 still proposes 1.1.0: close it")
+    assert deploy.statuses() == [CURRENT]
+
+
+def test_two_runs_that_open_the_request_at_once_open_one(github_deploy: Deploy) -> None:
+    """The second meets the branch of the first after it has seen that there is none."""
+    deploy = github_deploy
+    deploy.begin(deploy.image())
+    bench = deploy.world.bench()
+    source = bench.plugins.sources["github"]
+    ask, others = source.open_change_request, [deploy.world.bench()]
+
+    def opening(*words: Any) -> Any:
+        if others:
+            update_consumers(others.pop())
+            raise RemoteRefused("Reference already exists", hint="look again")
+        return ask(*words)
+
+    source.open_change_request = opening  # type: ignore[method-assign,assignment]
+
+    updated = update_consumers(bench)
+    bench.store.apply(updated.changes)
+
+    assert len(pulls(deploy)) == 1
+    assert [type(outcome) for outcome in updated.outcomes] == [Done]
+    assert deploy.statuses() == [PROPOSED]
+
+
 def test_a_merged_change_that_was_taken_back_is_not_proposed_again(github_deploy: Deploy) -> None:
     deploy = github_deploy
     deploy.begin(deploy.image())
@@ -245,7 +285,8 @@ def test_what_was_proposed_merged_and_not_recorded_is_told(github_deploy: Deploy
 
 def test_a_link_in_a_request_fails_alone(github_deploy: Deploy) -> None:
     deploy = github_deploy
-    deploy.repositories.commit("acme/deploy.git", {}, "Link", branch="main", links={"link.yaml": "pod.yaml"})
+    links = {"link.yaml": "other.yaml"}
+    deploy.repositories.commit("acme/deploy.git", {"other.yaml": POD}, "Link", branch="main", links=links)
     deploy.begin(deploy.image(deploy.entry(path="link.yaml"), deploy.entry()))
 
     updated = deploy.update()

@@ -21,7 +21,6 @@ from image_factory_cli.render import (
 )
 
 if TYPE_CHECKING:
-    from image_factory.model.event import Event
     from image_factory.oci.reference import Repository
     from image_factory.usecases.workbench import Workbench
 
@@ -118,12 +117,8 @@ def consumers(
         show(updated, None)
         return exit_code(updated.outcomes) or (3 if updated.problems else 0)
 
-    told: list[Event] = []
-
     def carry() -> tuple[Updated, Committed]:
         updated = update_consumers(bench, names)
-        # What was pushed is pushed, even where the record of it is made by a second attempt.
-        told.extend(updated.events)
         return updated, write_and_commit(
             bench,
             updated.changes,
@@ -135,10 +130,11 @@ def consumers(
             unpushed=lambda kept: show(updated, kept),
         )
 
+    # What an overtaken attempt has pushed is found, and told of, by the next.
     updated, committed = until_settled(carry)
     show(updated, committed)
     if notify:
-        tell(bench, told)
+        tell(bench, updated.events)
     return exit_code(updated.outcomes) or (3 if updated.problems else 0)
 
 

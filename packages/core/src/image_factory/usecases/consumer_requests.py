@@ -18,7 +18,7 @@ from image_factory.decide.update_texts import (
     request_ids,
     subject_of,
 )
-from image_factory.errors import Conflict, ImageFactoryError
+from image_factory.errors import Conflict, ImageFactoryError, RemoteRefused
 from image_factory.model.image_state import ConsumerStatus
 from image_factory.ports import ChangeProposal, ChangeRequest, FileEdit
 from image_factory.usecases.consumer_files import Edited, Wanted, edit_files, is_passing
@@ -35,6 +35,14 @@ def propose_updates(bench: Workbench, target: Target, *, dry_run: bool = False) 
     Raises:
         RemoteError: the repository cannot be read.
     """
+    delivered = _propose_once(bench, target, dry_run=dry_run)
+    if any(isinstance(carried.error, RemoteRefused) for carried in delivered.carried):
+        # Another run may have opened it a moment before: what it did is found, and what is still refused, is.
+        delivered = _propose_once(bench, target, dry_run=dry_run)
+    return delivered
+
+
+def _propose_once(bench: Workbench, target: Target, *, dry_run: bool) -> Delivered:
     source, place = target.source, target.place
     name = f"{BRANCH}{target.branch}"
     # The request first: were it merged after this, the branch that is read next holds what it brought.
@@ -118,7 +126,11 @@ def _held(wanted: Wanted, request: ChangeRequest | None) -> Carried:
     if url is not None:
         # It was proposed and merged, and the run that proposed it was stopped before it could write so.
         return Carried(wanted, ConsumerStatus.CURRENT, f"{wanted.shown} came to {wanted.where}", url, is_done=True)
-    return Carried(wanted, ConsumerStatus.CURRENT, f"{wanted.where} names {wanted.shown} already")
+    note = f"{wanted.where} names {wanted.shown} already"
+    if request is not None and request.is_open and wanted.known is not None and wanted.known.url == request.url:
+        # The image went back to an earlier version; a request has no other end than a person's.
+        note += f"; {request.url} still proposes {wanted.note().was}: close it"
+    return Carried(wanted, ConsumerStatus.CURRENT, note)
 
 
 def _closed(wanted: Wanted, target: Target, request: ChangeRequest | None) -> Carried | None:

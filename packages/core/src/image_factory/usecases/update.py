@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -92,18 +92,7 @@ def update_consumers(bench: Workbench, names: Iterable[str] = (), *, dry_run: bo
             continue
         if enrolled[name].updates or state.runtime.consumers:
             images.append(_image(enrolled[name], state))
-    edits = []
-    for target in _targets(bench, images):
-        delivered = _deliver(bench, target, dry_run=dry_run)
-        for carried in delivered.carried:
-            next(image for image in images if image.enrollment.name == carried.wanted.image).carried.append(carried)
-        if delivered.edits is not None:
-            texts = delivered.edits
-            edits += [
-                ConsumerEdit(str(target), path, texts.old[path], new)
-                for path, new in texts.new.items()
-                if new != texts.old[path]
-            ]
+    edits = _deliver_all(bench, {image.enrollment.name: image for image in images}, dry_run=dry_run)
     now = bench.clock.now().replace(microsecond=0)
     events: list[Event] = []
     records = []
@@ -113,7 +102,7 @@ def update_consumers(bench: Workbench, names: Iterable[str] = (), *, dry_run: bo
         records.append(_recorded(image, now))
     changes = () if dry_run else bench.store.plan(records)
     problems = (*file.problems, *loaded.problems)
-    return Updated(tuple(outcomes), changes, () if dry_run else tuple(events), problems, tuple(edits))
+    return Updated(tuple(outcomes), changes, () if dry_run else tuple(events), problems, edits)
 
 
 def _image(enrollment: Enrollment, state: ImageState) -> _Image:
@@ -157,10 +146,10 @@ def _place(enrollment: Enrollment, entry: Update) -> SourceRepository:
     return SourceRepository(provider, source.host if provider == source.provider else None, entry.repo)
 
 
-def _targets(bench: Workbench, images: Sequence[_Image]) -> list[Target]:
+def _targets(bench: Workbench, images: Mapping[str, _Image]) -> list[Target]:
     """Return each branch that something goes to, with all that goes there; what has no source fails at once."""
     grouped: dict[tuple[SourceRepository, str, str], list[Wanted]] = {}
-    for image in images:
+    for image in images.values():
         for wanted in image.wanted:
             key = (wanted.place, wanted.entry.branch, wanted.entry.mode)
             grouped.setdefault(key, []).append(wanted)
@@ -169,12 +158,32 @@ def _targets(bench: Workbench, images: Sequence[_Image]) -> list[Target]:
         try:
             source = bench.plugins.source_named(place.provider)
         except ImageFactoryError as error:
-            by_name = {image.enrollment.name: image for image in images}
             for wanted in entries:
-                by_name[wanted.image].carried.append(Carried(wanted, ConsumerStatus.FAILED, error=error))
+                images[wanted.image].carried.append(Carried(wanted, ConsumerStatus.FAILED, error=error))
             continue
         targets.append(Target(source, place, branch, tuple(entries)))
     return targets
+
+
+def _deliver_all(bench: Workbench, images: Mapping[str, _Image], *, dry_run: bool) -> tuple[ConsumerEdit, ...]:
+    """Carry all that is wanted, add to each image what became of it, and return the files that were changed."""
+    targets = _targets(bench, images)
+    edits: list[ConsumerEdit] = []
+    if not targets:
+        return ()
+    bench.progress.start("updating consumers", len(targets))
+    try:
+        for target in targets:
+            delivered = _deliver(bench, target, dry_run=dry_run)
+            for carried in delivered.carried:
+                images[carried.wanted.image].carried.append(carried)
+            if delivered.edits is not None:
+                old, new = delivered.edits.old, delivered.edits.new
+                edits += [ConsumerEdit(str(target), path, old[path], new[path]) for path in delivered.edits.changes]
+            bench.progress.advance(str(target))
+    finally:
+        bench.progress.finish()
+    return tuple(edits)
 
 
 def _deliver(bench: Workbench, target: Target, *, dry_run: bool) -> Delivered:
