@@ -6,7 +6,7 @@ import importlib.metadata
 import sys
 import types
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -16,7 +16,7 @@ from image_factory.model.selection import Candidate, Selection
 from image_factory.model.settings import Settings
 from image_factory.oci.reference import Repository
 from image_factory.plugins import PluginTable, load_plugins
-from image_factory.ports import Credentials, TagStrategy
+from image_factory.ports import Credentials, Source, TagStrategy
 
 
 class First:
@@ -65,6 +65,11 @@ class Registries:
 def load(plugins: dict[str, object], settings: Settings | None = None, **rest: Any) -> PluginTable:
     nothing: Any = None
     return load_plugins(settings or Settings(), nothing, nothing, builtins=plugins, found=rest.get("found", ()))
+
+
+def load_lazily(plugins: dict[str, object], settings: Settings | None = None) -> PluginTable:
+    nothing: Any = None
+    return load_plugins(settings or Settings(), nothing, nothing, builtins=plugins, found=(), lazily=True)
 
 
 @pytest.fixture
@@ -223,6 +228,81 @@ def test_credentials_are_asked_of_the_plugins_until_one_answers() -> None:
     assert asked == ["silent", "knowing"]
     assert found == Credentials("user", "s3cret")
     assert "s3cret" not in repr(found)
+
+
+class Counted:
+    """A plugin of two ports that notes each time it is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    @hookimpl
+    def register_tag_strategies(self, register: Any) -> None:
+        self.asked.append("strategies")
+        register(First())
+
+    @hookimpl
+    def register_registries(self, register: Any) -> None:
+        self.asked.append("registries")
+        register(Host("mine", "ghcr.io"))
+
+
+def test_a_plugin_registers_once_for_each_port_that_is_looked_at() -> None:
+    plugin = Counted()
+
+    table = load_lazily({"counted": plugin})
+
+    assert plugin.asked == []
+    assert (set(table.registries), table.origins["registry", "mine"]) == ({"mine"}, "counted")
+    assert plugin.asked == ["registries"]
+    assert table.strategy_named("first") is table.strategies["first"]
+    assert list(table.origins) == [("registry", "mine"), ("tag strategy", "first")]
+    assert plugin.asked == ["registries", "strategies"]
+
+
+def test_what_config_yaml_sets_up_registers_at_once() -> None:
+    idle, mine = Counted(), Counted()
+
+    load_lazily({"idle": idle, "mine": mine}, Settings(plugins={"mine": {"key": "value"}}))
+
+    assert (idle.asked, mine.asked) == ([], ["registries", "strategies"])
+
+
+def test_an_error_at_registration_comes_each_time_the_port_is_looked_at_and_at_no_other() -> None:
+    class Raising:
+        @hookimpl
+        def register_tag_strategies(self, register: Any) -> None:
+            raise RuntimeError("boom")
+
+    table = load_lazily({"raising": Raising(), "good": Registries(Host("oci", None))})
+
+    assert set(table.registries) == {"oci"}
+    for _ in range(2):
+        with pytest.raises(PluginError, match=r"plugin 'raising' failed in register_tag_strategies"):
+            table.strategy_named("first")
+
+
+def test_closing_gives_back_what_was_registered_and_asks_nobody() -> None:
+    closed: list[str] = []
+
+    class Closing(cast("type[Any]", Source)):  # type: ignore[misc]
+        name = "git"
+
+        def close(self) -> None:
+            closed.append("git")
+
+    class Sources:
+        @hookimpl
+        def register_sources(self, register: Any) -> None:
+            register(Closing())
+
+    table = load_lazily({"sources": Sources()})
+    table.close()
+    assert closed == []
+
+    assert set(table.sources) == {"git"}
+    table.close()
+    assert closed == ["git"]
 
 
 def test_a_built_in_can_be_disabled_too() -> None:

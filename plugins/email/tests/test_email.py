@@ -37,7 +37,7 @@ from image_factory.plugins import load_plugins
 from image_factory.shell.http import HttpClient
 from image_factory.testing.clock import FixedClock
 from image_factory.testing.notifier_contract import NotifierContract, NotifierWorld, Trouble
-from image_factory_email import Email
+from image_factory_email.notifier import Email
 from image_factory_email.options import read_options
 
 smtp = pytest.importorskip("aiosmtpd.smtp", reason="aiosmtpd is the SMTP server: pip install aiosmtpd")

@@ -71,13 +71,12 @@ def workbench(root: Path, settings: Any) -> Any:
         from image_factory.shell.http import HttpClient
 
         http = HttpClient(settings, clock)
-        table = load_plugins(settings, http, clock, builtins=builtin_plugins())
+        table = load_plugins(settings, http, clock, builtins=builtin_plugins(), lazily=True)
         context = click.get_current_context(silent=True)
         if context is not None:
             # Connections and git processes last as long as the command that opened them.
             context.call_on_close(http.close)
-            for source in table.sources.values():
-                context.call_on_close(getattr(source, "close", lambda: None))
+            context.call_on_close(table.close)
         return table
 
     return Workbench(root, settings, Store(root, settings), clock, load, progress_for())

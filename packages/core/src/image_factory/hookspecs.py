@@ -1,6 +1,6 @@
 """Hooks: the only names that pluggy knows, and so the whole plugin surface.
 
-A hook is how a plugin introduces itself, once, at start-up; what it can do afterwards is a Protocol
+A hook is how a plugin introduces itself, once, before its first use; what it can do afterwards is a Protocol
 in `image_factory.ports`. Every hook here answers: when is it called, how many may answer, what may
 it raise, who uses it. pluggy passes only the arguments that an implementation names.
 """
@@ -34,7 +34,7 @@ API_VERSION = 1
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
-# --- start-up: registration ------------------------------------------------------------------------
+# --- registration ---------------------------------------------------------------------------------
 
 
 @hookspec
@@ -49,8 +49,8 @@ def register_registries(
 
     `credentials` asks the `credentials_for` hook; call it when a registry wants authentication, not before.
 
-    Called once at start-up; all plugins answer. Whatever it raises stops start-up with an error that
-    names the plugin. Used by oci (built in), ghcr, dockerhub.
+    Called once, before the first use; all plugins answer. Whatever it raises stops the command with an
+    error that names the plugin. Used by oci (built in), ghcr, dockerhub.
     """
 
 
@@ -58,8 +58,8 @@ def register_registries(
 def register_sources(register: Callable[[Source], None], settings: Settings, http: Http, clock: Clock) -> None:
     """Introduce sources of Dockerfiles by calling `register` with each.
 
-    Called once at start-up; all plugins answer. Whatever it raises stops start-up with an error that
-    names the plugin. Used by git (built in), github, gitlab.
+    Called once, before the first use; all plugins answer. Whatever it raises stops the command with an
+    error that names the plugin. Used by git (built in), github, gitlab.
     """
 
 
@@ -69,8 +69,8 @@ def register_build_triggers(
 ) -> None:
     """Introduce ways to start a build by calling `register` with each.
 
-    Called once at start-up; all plugins answer. Whatever it raises stops start-up with an error that
-    names the plugin. Used by github, gitlab.
+    Called once, before the first use; all plugins answer. Whatever it raises stops the command with an
+    error that names the plugin. Used by github, gitlab.
     """
 
 
@@ -78,8 +78,8 @@ def register_build_triggers(
 def register_tag_strategies(register: Callable[[TagStrategy], None]) -> None:
     """Introduce strategies that choose among tags by calling `register` with each.
 
-    Called once at start-up; all plugins answer. Whatever it raises stops start-up with an error that
-    names the plugin. Used by the built-in digest, semver, newest-build and lexical.
+    Called once, before the first use; all plugins answer. Whatever it raises stops the command with an
+    error that names the plugin. Used by the built-in digest, semver, newest-build and lexical.
     """
 
 
@@ -87,8 +87,8 @@ def register_tag_strategies(register: Callable[[TagStrategy], None]) -> None:
 def register_file_updaters(register: Callable[[FileUpdater], None]) -> None:
     """Introduce ways to find and replace image references in files by calling `register` with each.
 
-    Called once at start-up; all plugins answer. Whatever it raises stops start-up with an error that
-    names the plugin. Used by kustomize, yaml, helm.
+    Called once, before the first use; all plugins answer. Whatever it raises stops the command with an
+    error that names the plugin. Used by kustomize, yaml, helm.
     """
 
 
@@ -96,8 +96,8 @@ def register_file_updaters(register: Callable[[FileUpdater], None]) -> None:
 def register_notifiers(register: Callable[[Notifier], None], settings: Settings, http: Http, clock: Clock) -> None:
     """Introduce notifiers by calling `register` with each that is set up.
 
-    Called once at start-up; all plugins answer. Whatever it raises stops start-up with an error that
-    names the plugin. Used by slack, email.
+    Called once, before the first use; all plugins answer. Whatever it raises stops the command with an
+    error that names the plugin. Used by slack, email.
     """
 
 

@@ -1,17 +1,19 @@
 """Find the plugins, let them register, and route to them. The only file that touches pluggy's hooks.
 
 Plugins are modules named by entry points of the group `image_factory`, and our own built-ins, which
-come in through the same hooks. Registration errors stop start-up and name the plugin.
+come in through the same hooks. All are imported at start-up; those that nobody has set up register for
+a port when it is first asked for, since most commands need one or two. Errors name the plugin.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import RLock
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import pluggy
 
@@ -84,6 +86,11 @@ class PluginTable:
     credentials: Callable[[Repository], Credentials | None] = field(default=lambda _: None, repr=False)
     """Asks the `credentials_for` hook, which may run a credential helper."""
 
+    def close(self) -> None:
+        """Give back what sources hold, such as git's processes; those that were never asked for hold nothing."""
+        for source in self.sources.registered if isinstance(self.sources, _Port) else self.sources.values():
+            getattr(source, "close", lambda: None)()
+
     def registry_for(self, repository: Repository) -> Registry:
         """Return the one registry that claims `repository`, else the generic one.
 
@@ -137,12 +144,15 @@ def load_plugins(
     *,
     builtins: Mapping[str, ModuleType | object],
     found: Sequence[importlib.metadata.EntryPoint] | None = None,
+    lazily: bool = False,
 ) -> PluginTable:
     """Load built-ins and installed plugins, let each register, and return what they registered.
 
     Args:
         builtins: name → module (or object) whose hook implementations come with the core.
         found: the entry points to load; those of the running Python where it is None.
+        lazily: let those that config.yaml says nothing of (`plugins.<name>`) register for a port when it is
+            first looked at, which then raises what is said below.
 
     Raises:
         PluginError: a plugin cannot be imported, was written for another API version, implements a
@@ -182,30 +192,32 @@ def load_plugins(
         reason = " ".join(str(error).split())
         raise PluginError(reason, hint="the hooks are listed in docs/reference/hooks.md") from error
 
-    origins: dict[tuple[str, str], str] = {}
-
     def credentials(repository: Repository) -> Credentials | None:
         answer: Credentials | None = manager.hook.credentials_for(repository=repository, settings=settings)
         return answer
 
     arguments: dict[str, Any] = {"settings": settings, "http": http, "clock": clock}
     with_credentials = {**arguments, "credentials": credentials}
-    registries: dict[str, Registry] = {}
-    sources: dict[str, Source] = {}
-    triggers: dict[str, BuildTrigger] = {}
-    strategies: dict[str, TagStrategy] = {}
-    updaters: dict[str, FileUpdater] = {}
-    notifiers: dict[str, Notifier] = {}
-    for plugin_name, plugin in manager.list_name_plugin():
-        if plugin is None:
-            continue
-        only = _Registration(manager, plugin_name, plugin, origins)
-        only.run("register_registries", "registry", registries, Registry, with_credentials)
-        only.run("register_sources", "source", sources, Source, arguments)
-        only.run("register_build_triggers", "build trigger", triggers, BuildTrigger, arguments)
-        only.run("register_tag_strategies", "tag strategy", strategies, TagStrategy, {})
-        only.run("register_file_updaters", "file updater", updaters, FileUpdater, {})
-        only.run("register_notifiers", "notifier", notifiers, Notifier, arguments)
+    plugins = [(name, plugin) for name, plugin in manager.list_name_plugin() if plugin is not None]
+
+    def port(hook: str, name: str, protocol: Any, given: Mapping[str, Any]) -> _Port[Any]:
+        return _Port(manager, plugins, hook, name, protocol, given)
+
+    registries = port("register_registries", "registry", Registry, with_credentials)
+    sources = port("register_sources", "source", Source, arguments)
+    triggers = port("register_build_triggers", "build trigger", BuildTrigger, arguments)
+    strategies = port("register_tag_strategies", "tag strategy", TagStrategy, {})
+    updaters = port("register_file_updaters", "file updater", FileUpdater, {})
+    notifiers = port("register_notifiers", "notifier", Notifier, arguments)
+    ports = (registries, sources, triggers, strategies, updaters, notifiers)
+    for name, _ in plugins:
+        # What somebody has set up is checked before anything is done.
+        if not lazily or name in settings.plugins:
+            for each in ports:
+                each.ask(name)
+    if not lazily:
+        for each in ports:
+            len(each)
     return PluginTable(
         loaded=tuple(_with_hooks(manager, plugin) for plugin in loaded),
         registries=registries,
@@ -214,55 +226,115 @@ def load_plugins(
         strategies=strategies,
         updaters=updaters,
         notifiers=notifiers,
-        origins=origins,
+        origins=_Origins({each.name: each for each in ports}),
         credentials=credentials,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Registration:
-    """One plugin's turn at each registration hook, so that an error can name it."""
+class _Port(Mapping[str, PortType], Generic[PortType]):
+    """What is registered for one port, by its name; the plugins are asked when that is first looked at."""
 
-    manager: pluggy.PluginManager
-    name: str
-    plugin: object
-    origins: dict[tuple[str, str], str]
-
-    def run(
+    def __init__(
         self,
+        manager: pluggy.PluginManager,
+        plugins: Sequence[tuple[str, object]],
         hook: str,
-        port: str,
-        table: dict[str, PortType],
+        name: str,
         protocol: Any,
         arguments: Mapping[str, Any],
     ) -> None:
+        self.name = name
+        self._manager = manager
+        self._plugins = plugins
+        self._hook = hook
+        self._protocol = protocol
+        self._arguments = arguments
+        self._asked: dict[str, list[PortType]] = {}
+        self._table: dict[str, tuple[PortType, str]] | None = None
+        self._lock = RLock()
+
+    def __getitem__(self, name: str) -> PortType:
+        return self._all()[name][0]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def origin(self, name: str) -> str:
+        """Return the plugin that registered `name`."""
+        return self._all()[name][1]
+
+    @property
+    def registered(self) -> Sequence[PortType]:
+        """What is registered by now; nobody is asked."""
+        return [item for items in self._asked.values() for item in items]
+
+    def ask(self, plugin_name: str) -> list[PortType]:
+        """Return what one plugin registers, which is asked once."""
+        with self._lock:
+            if plugin_name not in self._asked:
+                self._asked[plugin_name] = self._register(plugin_name)
+            return self._asked[plugin_name]
+
+    def _all(self) -> Mapping[str, tuple[PortType, str]]:
+        with self._lock:
+            if self._table is None:
+                table: dict[str, tuple[PortType, str]] = {}
+                for plugin_name, _ in self._plugins:
+                    for item in self.ask(plugin_name):
+                        if item.name in table:
+                            raise ConflictingClaims(
+                                f"plugins {table[item.name][1]!r} and {plugin_name!r} both register "
+                                f"the {self.name} {item.name!r}",
+                                hint="disable one of them: disabledPlugins in config.yaml",
+                            )
+                        table[item.name] = item, plugin_name
+                self._table = table
+            return self._table
+
+    def _register(self, plugin_name: str) -> list[PortType]:
+        found: list[PortType] = []
+
         def register(item: PortType) -> None:
             # isinstance on a Protocol sees member names only; the contract suites see the rest.
-            if not isinstance(item, protocol):
+            if not isinstance(item, self._protocol):
+                kind = type(item).__name__
                 raise PluginError(
-                    f"plugin {self.name!r} registers {type(item).__name__} as a {port}, which lacks members of it",
-                    hint=f"compare it with {protocol.__name__} in image_factory.ports",
+                    f"plugin {plugin_name!r} registers {kind} as a {self.name}, which lacks members of it",
+                    hint=f"compare it with {self._protocol.__name__} in image_factory.ports",
                 )
-            if item.name in table:
-                raise ConflictingClaims(
-                    f"plugins {self.origins[(port, item.name)]!r} and {self.name!r} both register "
-                    f"the {port} {item.name!r}",
-                    hint="disable one of them: disabledPlugins in config.yaml",
-                )
-            table[item.name] = item
-            self.origins[(port, item.name)] = self.name
+            found.append(item)
 
-        others = [plugin for _, plugin in self.manager.list_name_plugin() if plugin is not self.plugin]
-        caller = self.manager.subset_hook_caller(hook, remove_plugins=others)
+        others = [plugin for name, plugin in self._plugins if name != plugin_name]
+        caller = self._manager.subset_hook_caller(self._hook, remove_plugins=others)
         try:
-            caller(register=register, **arguments)
+            caller(register=register, **self._arguments)
         except ImageFactoryError:
             raise
         except Exception as error:
             raise PluginError(
-                f"plugin {self.name!r} failed in {hook}: {type(error).__name__}: {error}",
+                f"plugin {plugin_name!r} failed in {self._hook}: {type(error).__name__}: {error}",
                 hint="report it to the plugin's author, or list it under disabledPlugins in config.yaml",
             ) from error
+        return found
+
+
+class _Origins(Mapping[tuple[str, str], str]):
+    """(port, name) → the plugin that registered it."""
+
+    def __init__(self, ports: Mapping[str, _Port[Any]]) -> None:
+        self._ports = ports
+
+    def __getitem__(self, key: tuple[str, str]) -> str:
+        return self._ports[key[0]].origin(key[1])
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return ((port, name) for port, table in self._ports.items() for name in table)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._ports.values()))
 
 
 def _add(manager: pluggy.PluginManager, name: str, plugin: object) -> None:
