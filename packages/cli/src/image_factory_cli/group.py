@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import keyword
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -16,6 +17,7 @@ COMMANDS: dict[str, str] = {
     "demo": "Show the main job on a loopback registry and git server.",
     "init": "Make an image-factory folder.",
     "enroll": "Add an image to images.yaml.",
+    "import": "Propose enrollments from a Renovate or Dependabot configuration.",
     "validate": "Check images.yaml and config.yaml.",
     "inspect": "Show which images Dockerfiles would pull.",
     "analyze": "Find the base images of enrolled images and record them.",
@@ -43,9 +45,15 @@ COMMANDS: dict[str, str] = {
     "schema": "Print the JSON Schema of images.yaml.",
     "completion": "Print the completion script of a shell.",
 }
-"""Every command, in the order of a first reading; `commands/<name>.py` holds it as `command`."""
+"""Every command, in the order of a first reading; `commands/<module_name>.py` holds it as `command`."""
 
 ALIASES: dict[str, str] = {"analyse": "analyze"}
+
+
+def module_name(command: str) -> str:
+    """Return the name of the module that holds a command; one that Python keeps for itself gets a `_` (PEP 8)."""
+    name = command.replace("-", "_")
+    return f"{name}_" if keyword.iskeyword(name) else name
 
 
 class LazyGroup(click.Group):
@@ -58,7 +66,7 @@ class LazyGroup(click.Group):
         name = ALIASES.get(cmd_name, cmd_name)
         if name not in COMMANDS:
             return None
-        module = importlib.import_module(f"image_factory_cli.commands.{name.replace('-', '_')}")
+        module = importlib.import_module(f"image_factory_cli.commands.{module_name(name)}")
         command: click.Command = module.command
         return command
 

@@ -1,0 +1,1 @@
+"""What the configurations of Renovate and Dependabot, and the pipelines beside them, say of images. Pure."""
