@@ -20,11 +20,8 @@ class Holds:
 
     images: Mapping[str, Hold]
     digests: Mapping[str, Hold]
-
-    @property
-    def digest_ends(self) -> Mapping[str, datetime | None]:
-        """Until when each digest is held; None where only a person ends it."""
-        return {digest: hold.until for digest, hold in self.digests.items()}
+    digest_ends: Mapping[str, datetime | None]
+    """Until when each digest is held; None where only a person ends it."""
 
     def image(self, name: str) -> Wait | None:
         """Return what the hold on an image means for it, or None where there is none."""
@@ -50,7 +47,7 @@ def active_holds(holds: Iterable[Hold], now: datetime) -> Holds:
             images[hold.image] = _longer(images.get(hold.image), hold)
         if hold.digest is not None:
             digests[hold.digest] = _longer(digests.get(hold.digest), hold)
-    return Holds(images, digests)
+    return Holds(images, digests, {digest: hold.until for digest, hold in digests.items()})
 
 
 def short(digest: str) -> str:

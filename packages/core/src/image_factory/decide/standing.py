@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from image_factory.decide.backoff import backing_off, count_failures, fingerprint
+from image_factory.decide.backoff import Failures, backing_off, count_failures, fingerprint
 from image_factory.decide.causes import Cause, find_causes
 from image_factory.decide.eligibility import Reason
 from image_factory.decide.freezes import frozen
@@ -34,9 +34,10 @@ class Standing:
     """From when something of it is eligible that it has not taken in."""
     request: RebuildRequest | None = None
     """The one that is open."""
+    moves: tuple[RebuildCause, ...] = ()
+    """What its open request takes in, else a rebuild now; where nothing is due, what one will."""
     inputs: str | None = None
-    delay_of: str | None = None
-    """The image of its group whose delay holds for it."""
+    """The `fingerprint` of a rebuild now."""
 
     @property
     def name(self) -> str:
@@ -51,14 +52,6 @@ class Standing:
     def is_on_its_way(self) -> bool:
         """Whether its request is open and waits for no person."""
         return self.request is not None and self.request.status is not RequestStatus.NEEDS_APPROVAL
-
-    @property
-    def moves(self) -> tuple[RebuildCause, ...]:
-        """What a rebuild takes in now; where nothing is due, what one will."""
-        if self.request is not None:
-            return self.request.causes
-        found = taken_in(self.causes) or self.causes
-        return tuple(cause.request for cause in found if cause.request is not None)
 
     @property
     def has_further_causes(self) -> bool:
@@ -96,57 +89,68 @@ def stand(
         )  # fmt: skip
     due = tuple(cause for cause in causes if cause.is_due)
     opens_at = min((cause.eligibility.opens_at for cause in due if cause.eligibility.opens_at), default=None)
-    moves = tuple(cause.request for cause in taken_in(causes) if cause.request is not None)
-    inputs = fingerprint(moves, enrollment.source) if moves else None
-    wait = _wait(facts, enrollment, image, causes, latest, open_request, holds, cycle, inputs, delay, now)
-    return Standing(enrollment, image, causes, wait, opens_at, open_request, inputs, delay[1] if delay else None)
+    taken = taken_in(causes)
+    moves = tuple(cause.request for cause in taken or causes if cause.request is not None)
+    inputs = fingerprint(moves, enrollment.source) if taken else None
+    wait: Wait | None
+    if open_request is not None:
+        wait, moves = _requested(open_request), open_request.causes
+    elif cycle is not None:
+        others = tuple(sorted(set(cycle) - {name}))
+        wait = Wait(Reason.CYCLE, DependencyCycle(cycle).message, None, others)
+    elif image is None:
+        wait = Wait(Reason.UNKNOWN, "it is not analyzed yet")
+    elif due:
+        failures = count_failures(image.history.rebuild_history, latest, moves, inputs or "")
+        wait = _held_back(facts, enrollment, causes, failures, holds, now)
+    else:
+        wait = _not_due(facts, enrollment, image, causes, holds, delay, now)
+    return Standing(enrollment, image, causes, wait, opens_at, open_request, moves, inputs)
 
 
-def _wait(
+def _held_back(
+    facts: Facts, enrollment: Enrollment, causes: tuple[Cause, ...], failures: Failures, holds: Holds, now: datetime
+) -> Wait | None:
+    """Return what holds back an image that something is due for; of several things the one that ends last."""
+    changes_at = min((at for cause in causes for at in cause.upcoming), default=None)
+    failing = backing_off(
+        failures,
+        retry_delay=facts.policy.retry_delay,
+        quarantine_after=facts.policy.quarantine_after,
+        now=now,
+        changes_at=changes_at,
+    )
+    pins = (_held_pin(cause, holds) for cause in causes)
+    return longest_wait(
+        (holds.image(enrollment.name), frozen(enrollment.name, facts.policy.freezes, now), *pins, failing)
+    )
+
+
+def _not_due(
     facts: Facts,
     enrollment: Enrollment,
-    image: ImageState | None,
+    image: ImageState,
     causes: tuple[Cause, ...],
-    latest: RebuildRequest | None,
-    open_request: RebuildRequest | None,
     holds: Holds,
-    cycle: tuple[str, ...] | None,
-    inputs: str | None,
     delay: tuple[timedelta, str] | None,
     now: datetime,
-) -> Wait | None:
-    """Return why the image is not requested now; of several waits the one that ends last."""
-    if open_request is not None:
-        return _requested(open_request)
-    if cycle is not None:
-        others = tuple(sorted(set(cycle) - {enrollment.name}))
-        return Wait(Reason.CYCLE, DependencyCycle(cycle).message, None, others)
-    if image is None:
-        return Wait(Reason.UNKNOWN, "it is not analyzed yet")
+) -> Wait:
+    """Return what an image waits for that nothing is due for."""
     runtime = image.runtime
     if not causes and (runtime.discovery_error is not None or runtime.discovery_status is DiscoveryStatus.PENDING):
         why = f": {runtime.discovery_error}" if runtime.discovery_error else ""
         return Wait(Reason.UNKNOWN, f"what it is built on is not known{why}")
-    stopped = (holds.image(enrollment.name), frozen(enrollment.name, facts.policy.freezes, now))
-    due = [cause for cause in causes if cause.is_due]
-    if due:
-        moves = [cause.request for cause in taken_in(causes) if cause.request is not None]
-        failures = count_failures(image.history.rebuild_history, latest, moves, inputs or "")
-        changes_at = min((at for cause in causes for at in cause.upcoming), default=None)
-        failing = backing_off(
-            failures, retry_delay=facts.policy.retry_delay, quarantine_after=facts.policy.quarantine_after,
-            now=now, changes_at=changes_at,
-        )  # fmt: skip
-        return longest_wait((*stopped, *(_held_pin(cause, holds) for cause in causes), failing))
+    held = holds.image(enrollment.name)
     pending = [cause for cause in causes if cause.eligibility.reason in (Reason.COOLING_DOWN, Reason.HELD)]
     if pending:
-        return longest_wait((_first(pending, enrollment, holds, delay), *stopped))
+        first = _first(pending, enrollment, holds, delay)
+        return longest_wait((first, held, frozen(enrollment.name, facts.policy.freezes, now))) or first
     moved = [cause.base for cause in causes if cause.eligibility.reason is Reason.OTHER_PLATFORM]
     if moved:
         platforms = enrollment.source.platforms if enrollment.source is not None else ()
         built = f" ({', '.join(platforms)})" if platforms else ""
         return Wait(Reason.OTHER_PLATFORM, f"{listed(moved)} moved on no platform that is built{built}")
-    also = f"; {stopped[0].because}" if stopped[0] is not None else ""
+    also = f"; {held.because}" if held is not None else ""
     return Wait(Reason.UP_TO_DATE, f"nothing that it is built on has moved{also}")
 
 
