@@ -57,7 +57,6 @@ def archived_text(text: str, *, at: datetime, reason: str) -> str:
     note = yaml.safe_dump(
         {"archive": {"archivedAt": format_time(at.replace(microsecond=0)), "reason": reason}},
         sort_keys=False,
-        allow_unicode=True,
     )
     ended = text if text.endswith("\n") or not text else f"{text}\n"
     return f"{ended}\n{_MARK}\n{note}"
