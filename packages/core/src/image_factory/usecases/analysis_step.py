@@ -11,8 +11,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from image_factory.decide.lifecycle import Transition
 from image_factory.errors import ImageFactoryError
 from image_factory.model.event import Event
 from image_factory.ports import SourceRepository
@@ -20,10 +20,11 @@ from image_factory.shell.asked import read_asked, remember_asked
 from image_factory.shell.run_memory import ask
 from image_factory.shell.store import FileChange
 from image_factory.usecases.analysis_memory import COMMAND, Origin, Revisions, local_revision, recall_analysis
-from image_factory.usecases.analyze import analyze
-from image_factory.usecases.lifecycle import log_transitions
 from image_factory.usecases.outcome import Outcome
 from image_factory.usecases.workbench import Workbench
+
+if TYPE_CHECKING:
+    from image_factory.decide.lifecycle import Transition
 
 log = logging.getLogger("image_factory.analyze")
 
@@ -51,6 +52,10 @@ def analyze_what_changed(bench: Workbench, *, jobs: int = 8) -> AnalysisStep:
     revisions = Answers(bench, jobs)
     if recall_analysis(question, revisions) is not None:
         return AnalysisStep(keep=revisions.keep)
+    # Reading Dockerfiles is not needed, and not imported, where nothing has changed.
+    from image_factory.usecases.analyze import analyze
+    from image_factory.usecases.lifecycle import log_transitions
+
     analysis = analyze(bench, jobs=jobs)
 
     def keep() -> None:

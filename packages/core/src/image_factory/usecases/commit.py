@@ -8,9 +8,6 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from image_factory.errors import Conflict, ImageFactoryError, UserError
-from image_factory.shell.git import Checkout, pause
-from image_factory.shell.git_clone import push_credentials
-from image_factory.shell.git_push import start_over
 from image_factory.shell.store import FileChange, Overtaken
 from image_factory.shell.unfinished import Unfinished, forget_unfinished, note_unfinished, read_unfinished
 from image_factory.usecases.outcome import Outcome, Skipped
@@ -38,6 +35,8 @@ def until_settled(work: Callable[[], T], *, attempts: int = 10, sleep: Callable[
         try:
             return work()
         except Overtaken:
+            from image_factory.shell.git import pause
+
             sleep(pause(attempt))
     return work()
 
@@ -180,6 +179,11 @@ def _commit(
     is_behind: bool,
 ) -> Committed:
     """Commit `work` and push it; with `is_behind` a commit of an earlier run is still to be pushed."""
+    # Not needed, and not imported, where nothing was written.
+    from image_factory.shell.git import Checkout
+    from image_factory.shell.git_clone import push_credentials
+    from image_factory.shell.git_push import start_over
+
     checkout = Checkout.find(bench.root)
     if checkout is None:
         return Committed(None, "the folder lies in no git checkout")

@@ -13,23 +13,26 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from image_factory.decide.rebuilds import RebuildPlan
 from image_factory.errors import ImageFactoryError, InvalidState
 from image_factory.model.event import Event
 from image_factory.shell.store import FileChange
-from image_factory.state.layout import OUTBOX, outbox_path
-from image_factory.state.outbox import Outbox, dump_outbox, joined_events, read_outbox
+from image_factory.state.layout import OUTBOX, REQUESTS, outbox_path
 from image_factory.usecases.analysis_step import analyze_what_changed
 from image_factory.usecases.commit import Batch, Committed, until_settled
 from image_factory.usecases.coordinate import coordinate
-from image_factory.usecases.dispatch import claim, dispatch, record
-from image_factory.usecases.notify import Delivery, notify
 from image_factory.usecases.observe import observe
 from image_factory.usecases.outcome import Done, Failed, Outcome
-from image_factory.usecases.settle import settle
 from image_factory.usecases.update import update_consumers
 from image_factory.usecases.workbench import Workbench
+
+if TYPE_CHECKING:
+    from image_factory.state.outbox import Outbox
+    from image_factory.usecases.notify import Delivery
+
+# What most runs have nothing for is imported where it is needed: builds to start or to ask after, notices.
 
 LEASE = timedelta(minutes=10)
 """How long a run is given to tell its own notices, before another one tells them."""
@@ -200,8 +203,7 @@ def _learn(bench: Workbench, manner: Manner, by: str) -> _Learned:
     steps.take("update", updated.outcomes, updated.changes, updated.events)
     coordinated = coordinate(bench, by=by)
     steps.take("coordinate", coordinated.outcomes, coordinated.changes, coordinated.events)
-    claimed = claim(bench, by)
-    steps.take("claim", claimed.outcomes, claimed.changes, claimed.events)
+    is_claimed = _claim(bench, by, steps)
     outboxes = _outboxes(bench, by, steps) if manner.notify else ()
     committed = batch.commit(steps.subject) if not batch.is_empty else None
     return _Learned(
@@ -211,7 +213,7 @@ def _learn(bench: Workbench, manner: Manner, by: str) -> _Learned:
         (*seen.problems, *coordinated.problems),
         seen.next_at,
         seen.keeps,
-        bool(claimed.requests),
+        is_claimed,
         outboxes,
     )
 
@@ -222,13 +224,40 @@ def _see(bench: Workbench, manner: Manner, steps: _Steps) -> _Seen:
     steps.take("analyze", analysis.outcomes, analysis.changes, analysis.events)
     seen = observe(bench, jobs=manner.jobs, due_only=True)
     steps.take("observe", seen.outcomes, seen.changes, seen.events)
+    _settle(bench, steps)
+    return _Seen(analysis.problems, seen.next_at, (analysis.keep, seen.keep))
+
+
+def _settle(bench: Workbench, steps: _Steps) -> None:
+    if not bench.store.files(REQUESTS):
+        steps.take("settle", (), ())
+        return
+    from image_factory.usecases.settle import settle
+
     settled = settle(bench)
     steps.take("settle", settled.outcomes, settled.changes, settled.events)
-    return _Seen(analysis.problems, seen.next_at, (analysis.keep, seen.keep))
+
+
+def _claim(bench: Workbench, by: str, steps: _Steps) -> bool:
+    """Claim what is to be started; return whether there is any of it."""
+    if not bench.store.files(REQUESTS):
+        steps.take("claim", (), ())
+        return False
+    from image_factory.usecases.dispatch import claim
+
+    claimed = claim(bench, by)
+    steps.take("claim", claimed.outcomes, claimed.changes, claimed.events)
+    return bool(claimed.requests)
 
 
 def _act(bench: Workbench, manner: Manner, by: str, learned: _Learned) -> _Acted:
     """Start what was claimed and tell what is to be told, both of which stand in the first commit; then record it."""
+    if not learned.is_claimed and not learned.outboxes:
+        return _Acted()
+    from image_factory.state.outbox import joined_events
+    from image_factory.usecases.dispatch import dispatch, record
+    from image_factory.usecases.notify import notify
+
     dispatched = dispatch(bench, by) if learned.is_claimed else None
     told = (*joined_events(learned.outboxes), *(dispatched.events if dispatched else ()))
     deliveries = notify(bench, told) if manner.notify else ()
@@ -255,9 +284,14 @@ def _batch(bench: Workbench, manner: Manner) -> Batch:
 
 def _outboxes(bench: Workbench, by: str, steps: _Steps) -> tuple[Outbox, ...]:
     """Write this run's notices to its outbox; return it with those that other runs have left."""
+    left, is_told = bench.store.files(OUTBOX), bool(steps.events and bench.plugins.notifiers)
+    if not left and not is_told:
+        return ()
+    from image_factory.state.outbox import Outbox, dump_outbox, read_outbox
+
     now = bench.clock.now()
     found = []
-    for path in bench.store.files(OUTBOX):
+    for path in left:
         text = bench.store.text(path)
         try:
             outbox = read_outbox(text or "", str(path))
@@ -265,7 +299,7 @@ def _outboxes(bench: Workbench, by: str, steps: _Steps) -> tuple[Outbox, ...]:
             continue  # nobody can tell what it says; a person finds it in the folder
         if outbox.by != by and abs(now - outbox.at) >= LEASE:
             found.append(outbox)
-    if steps.events and bench.plugins.notifiers:
+    if is_told:
         ours = Outbox(by, now, tuple(steps.events))
         steps.batch.write(bench.store.plan_text(outbox_path(by), dump_outbox(ours)))
         found.append(ours)
