@@ -285,14 +285,16 @@ def test_what_was_proposed_merged_and_not_recorded_is_told(github_deploy: Deploy
 
 def test_a_link_in_a_request_fails_alone(github_deploy: Deploy) -> None:
     deploy = github_deploy
-    links = {"link.yaml": "other.yaml"}
+    links = {"one.yaml": "other.yaml", "two.yaml": "other.yaml"}
     deploy.repositories.commit("acme/deploy.git", {"other.yaml": POD}, "Link", branch="main", links=links)
-    deploy.begin(deploy.image(deploy.entry(path="link.yaml"), deploy.entry()))
+    deploy.begin(deploy.image(*(deploy.entry(path=path) for path in ("one.yaml", "two.yaml", "pod.yaml"))))
 
     updated = deploy.update()
 
-    assert deploy.statuses() == [FAILED, PROPOSED]
-    assert [type(outcome) for outcome in updated.outcomes] == [Done, Failed]
+    assert deploy.statuses() == [FAILED, FAILED, PROPOSED]
+    problems = [outcome.error.message for outcome in updated.outcomes if isinstance(outcome, Failed)]
+    assert ["one.yaml is no ordinary file" in problem for problem in problems] == [True, False]
+    assert ["two.yaml is no ordinary file" in problem for problem in problems] == [False, True]
 
 
 def test_a_branch_of_our_name_with_other_work_is_not_written_over(github_deploy: Deploy) -> None:

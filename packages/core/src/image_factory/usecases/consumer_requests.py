@@ -21,7 +21,7 @@ from image_factory.decide.update_texts import (
 from image_factory.errors import Conflict, ImageFactoryError, RemoteRefused
 from image_factory.model.image_state import ConsumerStatus
 from image_factory.ports import ChangeProposal, ChangeRequest, FileEdit
-from image_factory.usecases.consumer_files import Edited, Wanted, edit_files, is_passing
+from image_factory.usecases.consumer_files import Edited, Wanted, edit_files
 from image_factory.usecases.consumer_push import Carried, Delivered, Target, failed, reverted
 from image_factory.usecases.workbench import Workbench
 
@@ -70,8 +70,13 @@ def _propose_once(bench: Workbench, target: Target, *, dry_run: bool) -> Deliver
             return Delivered((*settled, *(_waiting(wanted, request) for wanted in kept)))
     if not todo and not kept:
         return Delivered(tuple(settled))
-    proposed, edits = _propose(bench, target, name, revision, kept, todo, dry_run=dry_run)
-    return Delivered((*settled, *proposed), edits)
+    try:
+        opened, edits, proposed = _propose(bench, target, name, revision, kept, todo, dry_run=dry_run)
+    except ImageFactoryError as error:
+        opened, edits, proposed = None, None, [failed(wanted, error) for wanted in todo]
+    there_now = opened or request
+    waiting = [] if there_now is None else [_waiting(wanted, there_now) for wanted in kept]
+    return Delivered((*settled, *proposed, *waiting), edits)
 
 
 def _propose(
@@ -83,25 +88,28 @@ def _propose(
     todo: Sequence[Wanted],
     *,
     dry_run: bool,
-) -> tuple[list[Carried], Edited]:
-    """Open the request, or let the open one hold `todo` beside `kept`; a file that is refused stops no other."""
+) -> tuple[ChangeRequest | None, Edited | None, list[Carried]]:
+    """Open the request, or let the open one hold `todo` beside `kept`; a file that is refused stops no other.
+
+    Raises:
+        ImageFactoryError: it cannot be opened for another reason than a refusal.
+    """
     refused: list[Carried] = []
     while True:
         edited = edit_files(bench.plugins, target.source, target.place, revision, todo)
         entries = [wanted for wanted in target.entries if wanted in kept or wanted in todo]
-        if dry_run:
-            return [*refused, *(_proposed(wanted, target, None) for wanted in todo)], edited
         try:
-            opened = target.source.open_change_request(target.place, _proposal(target, name, entries, edited))
-        except ImageFactoryError as error:
-            named = [wanted for wanted in todo if edited.paths[wanted] in error.message]
-            if is_passing(error) or not named or len(named) == len(todo):
-                return [*refused, *(failed(wanted, error) for wanted in todo)], edited
+            opened = None
+            if not dry_run:
+                opened = target.source.open_change_request(target.place, _proposal(target, name, entries, edited))
+        except RemoteRefused as error:
+            named = [wanted for wanted in todo if edited.paths[wanted] in error.message] or todo
             refused += [failed(wanted, error) for wanted in named]
             todo = [wanted for wanted in todo if wanted not in named]
+            if not todo:
+                return None, None, refused
             continue
-        carried = [_proposed(wanted, target, opened) for wanted in todo]
-        return [*refused, *carried, *(_waiting(wanted, opened) for wanted in kept)], edited
+        return opened, edited, [*refused, *(_proposed(wanted, target, opened) for wanted in todo)]
 
 
 def _proposal(target: Target, name: str, entries: Sequence[Wanted], edited: Edited) -> ChangeProposal:
