@@ -58,6 +58,15 @@ def test_a_base_without_a_file_yet_is_a_node_too() -> None:
     assert [(node.name, node.kind) for node in graph.nodes] == [("node", NodeKind.BASE), ("web", NodeKind.MANAGED)]
 
 
+def test_a_base_that_a_managed_image_publishes_is_no_node_beside_it() -> None:
+    taken = base("node-22")
+    taken = taken.model_copy(update={"configuration": taken.configuration.model_copy(update={"managed_by": "node"})})
+
+    graph = build_graph({"web": managed("web", "node"), "node": managed("node")}, {"node-22": taken})
+
+    assert [node.name for node in graph.nodes] == ["node", "web"]
+
+
 def test_a_cycle_is_named_with_its_path() -> None:
     assert find_cycle(graph_of(("base", "a"), ("a", "b"), ("b", "c"), ("c", "a"))) == ("a", "b", "c", "a")
 

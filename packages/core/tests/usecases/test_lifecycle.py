@@ -79,13 +79,13 @@ def test_an_external_image_that_gets_a_source_is_built_and_keeps_its_history(wor
     world.enroll(external)
     run(world)
     updates = [{"at": "2026-02-01T00:00:00Z", "oldDigest": None, "newDigest": OLD, "source": "registry"}]
-    edit(world, "images/postgres", updateHistory=updates, currentDigest=OLD)
+    edit(world, "images/postgres", updateHistory=updates, currentDigest=OLD, problem="tag vanished")
     world.enroll("postgres")
 
     analysis = run(world)
 
     state = record(world, "images/postgres")
-    assert not WATCHING & state.keys()
+    assert not (WATCHING | {"problem"}) & state.keys()
     assert state["enrollment"]["source"]["dockerfile"] == "postgres/Dockerfile"
     assert (state["baseImages"], state["discoveryStatus"]) == (["debian-12"], "success")
     assert (state["updateHistory"], state["enrolledAt"]) == (updates, "2026-03-01T12:00:00Z")

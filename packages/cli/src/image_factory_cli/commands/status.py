@@ -87,12 +87,16 @@ def _show(status: Status) -> None:
             short_digest(base.runtime.current_digest) if base.runtime.current_digest else "-",
             instant(base.runtime.last_updated) or "-",
             str(len(status.dependents.get(name, ()))),
-            base.runtime.problem or "",
+            base.runtime.problem or _manager(base.configuration.managed_by),
         )
         for name, base in status.bases.items()
     ]
     if bases:
         show_table(("BASE IMAGE", "REFERENCE", "DIGEST", "SINCE", "DEPENDENTS", "PROBLEM"), bases)
+
+
+def _manager(image: str | None) -> str:
+    return "" if image is None else f"published by {image}, and not watched"
 
 
 def _row(name: str, one: ImageStatus) -> tuple[str, ...]:

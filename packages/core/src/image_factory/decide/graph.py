@@ -56,11 +56,16 @@ class Graph:
 
 
 def build_graph(images: Mapping[str, ImageState], bases: Mapping[str, BaseState]) -> Graph:
-    """Return the graph of all images; a base that no file describes yet is a node too."""
+    """Return the graph of all images; a base that no file describes yet is a node too.
+
+    A base that a managed image publishes is that image, and no node of its own.
+    """
     nodes: dict[str, Node] = {}
     edges: set[Edge] = set()
     for base in bases.values():
-        nodes[base.name] = Node(base.name, NodeKind.BASE, base.configuration.full_image, base.runtime.current_digest)
+        configured = base.configuration
+        if configured.managed_by is None:
+            nodes[base.name] = Node(base.name, NodeKind.BASE, configured.full_image, base.runtime.current_digest)
     for image in images.values():
         enrollment = image.configuration.enrollment
         kind = NodeKind.MANAGED if image.kind is Kind.MANAGED else NodeKind.EXTERNAL

@@ -280,10 +280,12 @@ class _Plan:
 
     def change_kinds(self) -> None:
         """Note enrollments that gained or lost their source; what was to be built of the latter is not any more."""
-        for name, image in self.images.items():
+        for name, image in list(self.images.items()):
             old = self.known.recorded.get(name)
             if old is None or old.kind is image.kind:
                 continue
+            # What kept it from being watched, or from being built, is over.
+            self.images[name] = image.model_copy(update={"runtime": image.runtime.model_copy(update={"problem": None})})
             how = "gained its source" if image.kind is Kind.MANAGED else "lost its source"
             self._add(name, Standing(old.kind), Standing(image.kind), f"its enrollment {how}")
             if image.kind is Kind.EXTERNAL:
