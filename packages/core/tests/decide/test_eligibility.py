@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_factory.decide.eligibility import Eligibility, Reason, decide_eligibility
+from image_factory.decide.eligibility import (
+    Eligibility,
+    Reason,
+    age_moves,
+    decide_eligibility,
+    decide_moves,
+    pending_updates,
+)
 from image_factory.model.enrollment import DelayMode
 from image_factory.model.image_state import DigestUpdate
 
@@ -140,3 +147,74 @@ def test_nothing_is_due_early_and_nothing_waits_for_ever(times: list[float], day
     else:
         assert found.reason is Reason.COOLING_DOWN
         assert found.eligible_at == pending[0].at + WEEK
+
+
+HOUR = timedelta(hours=1)
+NEVER = None
+
+
+@pytest.mark.parametrize(
+    ("mode", "held", "expected"),
+    [
+        pytest.param("aged", {}, (Reason.DUE, 2), id="none is held: the newest that has aged"),
+        pytest.param("aged", {2: NEVER}, (Reason.DUE, 1), id="the newest is held: the next newest that has aged"),
+        pytest.param("aged", {1: NEVER, 2: NEVER}, (Reason.HELD, 3, 12), id="all that have aged: until one more has"),
+        pytest.param("aged", {1: 11, 2: 10.5}, (Reason.HELD, 2, 10.5), id="until the first is held no more"),
+        pytest.param("aged", {1: NEVER, 2: NEVER, 3: 30}, (Reason.HELD, 3, 30), id="until the only hold that ends"),
+        pytest.param("aged", {1: NEVER, 2: NEVER, 3: NEVER}, (Reason.HELD, 1, NEVER), id="all of them, for ever"),
+        pytest.param("first-change", {}, (Reason.DUE, 3), id="first change: the newest, aged or not"),
+        pytest.param("first-change", {3: NEVER}, (Reason.DUE, 2), id="first change: the next newest"),
+        pytest.param("first-change", {1: 20, 2: 19, 3: NEVER}, (Reason.HELD, 3, 19), id="first change: all are held"),
+    ],
+)
+def test_a_digest_that_is_held_is_not_taken(
+    mode: str, held: dict[int, float | None], expected: tuple[Reason, int] | tuple[Reason, int, float | None]
+) -> None:
+    now = START + timedelta(days=10)
+    moved = age_moves(moves(1, 2, 5)[1:], WEEK, now)
+    ends = {digest(number): None if day is None else START + timedelta(days=day) for number, day in held.items()}
+
+    found = decide_moves(moved, mode=DelayMode(mode), now=now, held=ends)
+
+    assert (found.reason, found.digest) == (expected[0], digest(expected[1]))
+    if len(expected) == 3:
+        assert found.eligible_at == (None if expected[2] is None else START + timedelta(days=expected[2]))
+
+
+def test_a_window_opens_with_the_first_that_aged_and_not_with_the_one_that_is_taken() -> None:
+    found = decide(moves(1, 2), 20)
+
+    assert (found.digest, found.opens_at) == (digest(2), START + timedelta(days=8))
+
+
+@pytest.mark.parametrize(
+    ("way", "expected"),
+    [
+        pytest.param([0, 1, 2], [1, 2], id="two moves"),
+        pytest.param([0, 1, 0], [], id="back at what the image holds"),
+        pytest.param([0, 1, 2, 1], [1], id="back at a move before: what lies between is taken back"),
+        pytest.param([0, 1, 0, 1], [1], id="there, back and there again"),
+        pytest.param([0, 1, 2, 3, 1, 4], [1, 4], id="and on from there"),
+        pytest.param([5, 1, 2], [5, 1, 2], id="what the image holds is not in the history"),
+    ],
+)
+def test_a_base_that_moves_back_takes_its_moves_back(way: list[int], expected: list[int]) -> None:
+    updates = [
+        DigestUpdate(
+            at=START + number * HOUR, old_digest=digest(way[number - 1]) if number else None, new_digest=digest(each)
+        )
+        for number, each in enumerate(way)
+    ]
+
+    pending = pending_updates(updates, digest(0))
+
+    assert [update.new_digest for update in pending] == [digest(each) for each in expected]
+    first = {digest(each): START + way.index(each) * HOUR for each in way}
+    if way != [0, 1, 0, 1]:
+        assert all(update.at == first[update.new_digest] for update in pending)
+
+
+def test_a_first_sight_in_the_future_counts_as_of_now() -> None:
+    (move,) = age_moves(moves(40)[1:], WEEK, START)
+
+    assert (move.seen_at, move.eligible_at) == (START, START + WEEK)

@@ -225,3 +225,32 @@ def test_an_image_of_a_cycle_says_its_path_and_the_others_go_on() -> None:
     }
     assert plan.decisions["web"].blocked_by == ("runtime",)
     assert plan.decisions["site"].reason is Reason.DUE
+
+
+def test_a_wave_is_the_number_of_our_images_between_it_and_what_moved() -> None:
+    world = build_world()
+    world.enroll("site", ["web", "golang"], delay=timedelta(0))
+    world.move("node")
+    while len(world.log) < 3:
+        world.run()
+        world.finish_all()
+
+    assert [(one.decision.image, one.decision.wave) for one in world.log] == [("runtime", 0), ("web", 1), ("site", 2)]
+
+
+def test_a_rebuild_takes_in_the_only_digest_that_is_known_of_a_parent() -> None:
+    world = build_world(delay=timedelta(days=9))
+    world.move("node")
+    world.run()
+    world.finish("runtime")
+    world.enrollments["web"] = world.enrollments["web"].model_copy(update={"rebuild_delay": timedelta(days=5)})
+    world.wait(hours=-1)
+    world.move("debian")
+    world.wait(days=5)
+
+    (decision,) = world.run()
+    world.finish("web")
+    world.wait(days=30)
+
+    assert [cause.base for cause in decision.causes] == ["debian", "runtime"]
+    assert world.decision("web").reason is Reason.UP_TO_DATE

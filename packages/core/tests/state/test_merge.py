@@ -212,3 +212,35 @@ def test_a_problem_comes_and_goes_and_a_new_digest_ends_it() -> None:
     assert record_problem(gone, "the tag is gone", at=AT + timedelta(days=1)) is gone
     assert record_problem(gone, None, at=AT).runtime.problem is None
     assert record_digest(gone, digest(1), at=AT).runtime.problem is None
+
+
+def test_a_build_every_hour_leaves_the_last_ten_digests_and_the_last_of_each_day() -> None:
+    state = merge_image(None, configuration())
+    for hour in range(24 * 4):
+        state = record_build(
+            state, version=None, digest=digest(hour), at=SECOND.replace(hour=0) + timedelta(hours=hour)
+        )
+
+    kept = [update.new_digest for update in state.history.update_history]
+    assert kept == [digest(hour) for hour in (23, 47, 71, 85, *range(86, 96))]
+
+
+def test_a_move_keeps_the_platforms_of_its_new_digest() -> None:
+    base = merge_base(None, base_configuration())
+
+    moved = record_digest(base, digest(1), at=AT, metadata={"platforms": {"linux/amd64": digest(7)}})
+    again = record_digest(moved, digest(2), at=AT)
+
+    assert [update.platforms for update in again.history.update_history] == [{"linux/amd64": digest(7)}, None]
+
+
+def test_a_first_sight_in_the_future_is_put_right_by_the_next_check() -> None:
+    later = AT + timedelta(days=30)
+    base = record_digest(merge_base(None, base_configuration()), digest(1), at=later)
+
+    same = record_digest(base, digest(1), at=AT)
+    moved = record_digest(base, digest(2), at=AT)
+
+    assert [update.at for update in same.history.update_history] == [SECOND]
+    assert [update.at for update in moved.history.update_history] == [SECOND, SECOND]
+    assert record_digest(same, digest(1), at=later) is same
