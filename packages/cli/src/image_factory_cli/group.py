@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "explain": "Say what an image is, what it waits for and why.",
     "history": "Show what happened to an image, newest first.",
     "graph": "Show which image is built on which.",
+    "replay": "Show what another policy would have come to.",
     "workflow": "Write the workflow that builds an image.",
     "run": "Do all that is due, once or again and again.",
     "coordinate": "Decide which rebuilds are due, and request them.",

@@ -105,13 +105,13 @@ class SimulatedBuild:
 class Watcher(Protocol):
     """Is told of each change that matters to how far behind images are."""
 
-    def moved(self, now: datetime, base: BaseState, images: Iterable[str]) -> None:
-        """A base moved that these images are built on, nearly or far."""
+    def moved(self, world: Simulation, now: datetime, base: BaseState) -> None:
+        """A base moved."""
 
-    def built(self, now: datetime, image: ImageState) -> None:
+    def built(self, world: Simulation, now: datetime, image: ImageState) -> None:
         """An image has a new digest, or took something in."""
 
-    def enrolled(self, now: datetime, image: ImageState) -> None:
+    def enrolled(self, world: Simulation, now: datetime, image: ImageState) -> None:
         """An image came into images.yaml."""
 
 
@@ -213,7 +213,7 @@ class Simulation:
                     self._enrolled.add(name)
                     self._touched.add(self._part_of[name])
                     if self._watcher is not None:
-                        self._watcher.enrolled(self._now, self.images[name])
+                        self._watcher.enrolled(self, self._now, self.images[name])
             case Ordered():
                 self._order_build(what)
             case _Finish():
@@ -234,7 +234,7 @@ class Simulation:
         self.bases[name] = base = base.model_copy(update={"runtime": runtime, "history": history})
         self._touched |= self._parts_on.get(name, set())
         if self._watcher is not None:
-            self._watcher.moved(self._now, base, self.dependents(name))
+            self._watcher.moved(self, self._now, base)
 
     def _renew(self, name: str, digest: str | None, at: datetime) -> None:
         """Let an image have a new digest, as `state.merge.record_build` does."""
@@ -251,7 +251,7 @@ class Simulation:
         )
         self._touched.add(self._part_of[name])
         if self._watcher is not None:
-            self._watcher.built(self._now, self.images[name])
+            self._watcher.built(self, self._now, self.images[name])
 
     def _order_build(self, ordered: Ordered) -> None:
         name, build = ordered.image, ordered.build
