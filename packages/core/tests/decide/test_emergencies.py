@@ -246,6 +246,20 @@ def test_a_child_that_holds_an_older_affected_build_is_concerned_though_its_pare
     ]
 
 
+def test_a_child_that_holds_an_older_build_that_is_known_to_be_sound_is_left_alone() -> None:
+    builds = [
+        Build(at=NOW - timedelta(days=at), reason="due", trigger="policy", result="succeeded", digest=d(word),
+              causes=({"base": "node", "to": d(took)},))
+        for at, word, took in ((3, "sound web", 1), (1, "web-now", 2))
+    ]  # fmt: skip
+    affected = WEB.model_copy(update={"history": ImageHistory(rebuild_history=tuple(builds))})
+    sound, unknown = image("sound", "web", took={"web": d("sound web")}), image("gone", "web", took={"web": d("?")})
+
+    found = plan(facts([affected, sound, unknown], [NODE]), order(digest_range=f"{d(2)}..{d(2)}"))
+
+    assert set(by_name(found)) == {"web", "gone"}
+
+
 @pytest.mark.parametrize(
     ("word", "name"),
     [
@@ -352,6 +366,18 @@ def test_an_affected_digest_that_came_back_is_no_fix_either() -> None:
     assert by_name(found)["web"].causes[0].to == d(4)
 
 
+def test_a_base_that_is_fixed_already_stays_while_the_parent_is_rebuilt() -> None:
+    both = image("shop", "node", "web", took={"node": d(3), "web": d("web-now")})
+    bad = image("web", "node", took={"node": d(1)})
+
+    found = by_name(plan(facts([bad, both], [NODE]), order(digest_range=f"{d(1)}..{d(1)}")))
+
+    assert found["web"].causes[0].to == d(3)
+    assert found["shop"].waits_for == ("web",)
+    assert found["shop"].causes == ()
+    assert [pin.digest for pin in found["shop"].digests] == [d(3)], "and not an older one that is no worse"
+
+
 def test_a_digest_before_the_range_is_no_fix() -> None:
     found = plan(facts([image("web", "node", took={"node": d(3)})], [NODE]), order(digest_range=f"{d(2)}..{d(3)}"))
 
@@ -409,6 +435,20 @@ def test_of_named_images_a_child_waits_for_its_parent() -> None:
 
     assert by_name(found)["shop"].waits_for == ("web",)
     assert by_name(found)["web"].waits_for == ()
+
+
+def test_a_named_child_of_a_held_named_parent_keeps_what_it_holds_of_it_and_says_so() -> None:
+    moves = tuple(
+        DigestUpdate(at=NOW - timedelta(days=at), oldDigest=None, newDigest=d(word))
+        for at, word in ((3, "a"), (1, "b"))
+    )
+    web = WEB.model_copy(update={"history": WEB.history.model_copy(update={"update_history": moves})})
+    shop = image("shop", "web", took={"web": d("a")})
+
+    found = plan(facts([web, shop], [NODE], holds=[hold(image="web")]), order(images=["shop", "web"]))
+
+    assert [pin.digest for pin in by_name(found)["shop"].digests] == [d("a")]
+    assert "web, which is not rebuilt" in found.notes["shop"]
 
 
 @pytest.mark.parametrize(

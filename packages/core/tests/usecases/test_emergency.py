@@ -282,17 +282,21 @@ def test_a_second_order_past_the_threshold_is_an_alarm(shop: Shop) -> None:
 
 
 def test_an_order_that_takes_the_last_open_request_of_another_ends_that(shop: Shop) -> None:
-    shop.order(images=["web"])
+    shop.order(images=["web", "api"])
+    bench = shop.bench()
+    api = bench.store.requests().records["api"].model_copy(update={"status": RequestStatus.SUCCEEDED})
+    write_and_commit(bench, bench.store.plan(requests=[api]), subject="Settle")
     shop.publish("library/node:22", "more fixed")
     shop.world.later(days=1)
     bench = shop.bench()
-    bench.store.apply(observe(bench, due_only=False).changes)
-    git(shop.world.checkout, "commit", "--quiet", "--all", "--message", "Observe")
+    write_and_commit(bench, observe(bench, due_only=False).changes, subject="Observe")
 
     second = shop.order(images=["web"], cve="CVE-2026-99999")
 
     assert [request.name for request in second.requests] == ["web"]
     assert "takes the place of" in next(one for one in second.outcomes if isinstance(one, Done)).changes[-1]
+    finished = [event for event in second.events if event.kind is EventKind.EMERGENCY_FINISHED]
+    assert [event.facts["Vulnerability"] for event in finished] == [CVE]
 
 
 # --- the log -----------------------------------------------------------------------------------------

@@ -288,12 +288,9 @@ class _Planning:
         else:
             # Whatever it holds is affected, for all that is known.
             start = len(history) - history[::-1].index(holds) if holds in history else 0
-        newer = [digest for digest in history[start:] if digest != holds]
-        free = [
-            digest
-            for digest in newer
-            if digest not in self.held.digests and not (self.span and self.span.holds(digest))
-        ]
+        newer = history[start:]
+        affected = self.span.digests if self.span is not None else frozenset()
+        free = [digest for digest in newer if digest not in self.held.digests and digest not in affected]
         if not pins_of(image, part, "sha256:0"):
             inputs.problems.append(_pinned(part.name))
             return holds
