@@ -181,3 +181,32 @@ def test_a_hold_that_has_ended_goes(gone: Folder) -> None:
 
     assert "hold api: ended 2020-01-02 00:00 UTC: removed" in ran.out
     assert not (gone.root / "state/holds/api.yaml").exists()
+
+
+def test_two_clones_that_archive_at_once_lose_nothing(
+    gone: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote, other = tmp_path / "remote.git", tmp_path / "other"
+    gone.git("add", ".")
+    gone.git("commit", "--quiet", "--message", "Remove web")
+    gone.git("clone", "--quiet", "--bare", str(gone.checkout), str(remote))
+    gone.git("remote", "add", "origin", str(remote))
+    gone.git("fetch", "--quiet", "origin")
+    gone.git("clone", "--quiet", str(remote), str(other))
+    text = (gone.root / "state/images/web.yaml").read_text()
+
+    first = gone.run("cleanup", "--apply", "--push")
+    stamp = next((gone.root / "state/_archive/images/web").iterdir())
+    gone.git("mv", str(stamp), str(stamp.with_name("2020-01-01T000000Z.yaml")))  # as if a second lay between
+    gone.git("commit", "--quiet", "--amend", "--no-edit")
+    gone.git("push", "--quiet", "--force", "origin", "HEAD:main")
+    monkeypatch.chdir(other)
+    second = gone.run("cleanup", "--apply", "--push")
+
+    assert (first.code, second.code) == (0, 0)
+    listed = gone.git("ls-tree", "-r", "--name-only", "main", folder=remote).split()
+    kept = [path for path in listed if "/web" in path]
+    assert kept
+    assert all(
+        "_archive/" in path and gone.git("show", f"main:{path}", folder=remote).startswith(text) for path in kept
+    )

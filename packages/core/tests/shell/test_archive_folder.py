@@ -90,6 +90,16 @@ def test_a_file_may_say_something_else_in_the_archive(archive: ArchiveFolder) ->
     assert last.old == "status: requested\n"
 
 
+def test_copies_of_a_record_are_taken_out_with_it_and_others_stay(tmp_path: Path, archive: ArchiveFolder) -> None:
+    for number, text in enumerate(("name: web\n", "name: web\n", "name: other\n")):
+        put(tmp_path, f"_archive/images/web/{number}.yaml", archived_text(text, at=AT, reason="gone"))
+    entry = next(one for one in archive.find("images", "web").entries if one.path.stem == "0")
+
+    changes = archive.taken_out(entry)
+
+    assert sorted((one.path.stem, one.new) for one in changes) == [("0", None), ("1", None)]
+
+
 def test_an_archive_that_leads_out_of_the_state_directory_is_refused(tmp_path: Path, archive: ArchiveFolder) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()

@@ -82,6 +82,14 @@ class ArchiveFolder:
         order = newest_first({path: entry.archived for path, entry in entries.items()})
         return Found(tuple(entries[path] for path in order), broken)
 
+    def taken_out(self, entry: ArchiveEntry) -> list[FileChange]:
+        """Return the changes that take a record out of the archive.
+
+        Two clones may have archived it at once, a moment apart: its copies go with it.
+        """
+        same = self.find(entry.folder, entry.name).entries
+        return [one.removal() for one in same if one.archived.text == entry.archived.text]
+
     def all(self) -> tuple[Found, ...]:
         """Return everything that is archived, by folder and name."""
         return tuple(self.find(folder, name) for folder in FOLDERS for name in self.names(folder))

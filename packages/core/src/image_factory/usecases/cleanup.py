@@ -223,7 +223,9 @@ def restore(bench: Workbench, name: str, *, history_only: bool = False) -> Clean
     archive = Archive.of(bench)
     if name in enrollments:
         found = _found(archive.image(enrollments[name]), archive, name)
-        restored = _restored_image(bench, found, enrollments[name], images.records.get(name), history_only)
+        restored = _restored_image(
+            bench, archive, found, enrollments[name], images.records.get(name), history_only=history_only
+        )
     elif name in bases.records:
         found = _found(archive.base(bases.records[name].configuration), archive, name)
         restored = _restored_base(bench, found, bases.records[name], history_only)
@@ -241,7 +243,13 @@ def _found(restored: Restored | None, archive: Archive, name: str) -> Restored:
 
 
 def _restored_image(
-    bench: Workbench, found: Restored, enrollment: Enrollment, live: ImageState | None, history_only: bool
+    bench: Workbench,
+    archive: Archive,
+    found: Restored,
+    enrollment: Enrollment,
+    live: ImageState | None,
+    *,
+    history_only: bool,
 ) -> Cleanup:
     archived = found.record
     assert isinstance(archived, ImageState)
@@ -260,7 +268,7 @@ def _restored_image(
     text = update_any(found.entry.archived.text, record, str(found.entry.path))
     return Cleanup(
         (Done(record.name, (found.sentence,)),),
-        archive_first([FileChange(path, None, text), found.entry.removal()]),
+        archive_first([FileChange(path, None, text), *archive.folder.taken_out(found.entry)]),
         (Transition(record.name, Standing.ARCHIVED, Standing(record.kind), "it was restored by hand"),),
     )
 

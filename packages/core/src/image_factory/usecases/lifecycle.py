@@ -372,7 +372,7 @@ class _Plan:
     def _restore(self, entry: ArchiveEntry, record: ImageState | BaseState) -> None:
         live = PurePosixPath(self.bench.settings.state_dir, state_path(entry.folder, record.name))
         text = update_any(entry.archived.text, record, str(entry.path))
-        self.changes += [FileChange(live, None, text), entry.removal()]
+        self.changes += [FileChange(live, None, text), *self.archive.folder.taken_out(entry)]
 
     def _restore_hold(self, image: ArchiveEntry) -> None:
         """Hold again what was held when it was archived, unless that has ended meanwhile."""
@@ -383,7 +383,8 @@ class _Plan:
             hold = read_record(entry.archived.text, str(entry.path), Hold)
             if hold.until is None or hold.until > self.now:
                 live = PurePosixPath(self.bench.settings.state_dir, state_path(HOLDS, image.name))
-                self.changes += [FileChange(live, None, entry.archived.text), entry.removal()]
+                removals = self.archive.folder.taken_out(entry)
+                self.changes += [FileChange(live, None, entry.archived.text), *removals]
             return
 
 
