@@ -141,3 +141,13 @@ def test_ours_are_told_what_to_take_and_its_owners_take_what_there_is(
     found = absorbed_digest(state.model_copy(update={"history": history, "runtime": runtime}), base(0, 2, 4))
 
     assert found == expected
+
+
+def test_a_rebuild_that_published_on_the_wrong_base_has_taken_nothing_in() -> None:
+    failed = build("failed", base="node", to="d1").model_copy(update={"digest": "ours", "at": START})
+    state = image(built_day=9, builds=(failed,))
+    update = DigestUpdate(at=START + timedelta(days=9), old_digest=None, new_digest="ours", source="build")
+    runtime = state.runtime.model_copy(update={"current_digest": "ours"})
+    history = state.history.model_copy(update={"update_history": (update,)})
+
+    assert absorbed_digest(state.model_copy(update={"runtime": runtime, "history": history}), base(0, 5)) == "d0"

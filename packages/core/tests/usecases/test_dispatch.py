@@ -381,6 +381,8 @@ def test_a_call_that_started_nothing_is_made_again_under_the_same_id(world: Any,
 
     assert [each.request_id for each in builds.started] == ["web-r1"]
     assert known(world).dispatch.attempt == 2
+    assert [method for method, _ in builds.asked].count("find_run") == 1, "one look an attempt is enough"
+    assert [method for method, _ in builds.asked].count("run") == 0
 
 
 def test_where_it_cannot_be_looked_for_it_is_not_started_again(world: Any, builds: Builds) -> None:
@@ -498,10 +500,11 @@ def test_a_request_of_an_image_that_is_not_enrolled_any_more_is_cancelled(world:
     assert [build.result for build in history(world)] == ["cancelled"]
 
 
-def test_an_entry_that_cannot_be_read_is_no_reason_to_cancel(world: Any, builds: Builds) -> None:
+@pytest.mark.parametrize("mistake", ["rebuildDelay: soon", "nonsense: [1"])
+def test_an_entry_that_cannot_be_read_is_no_reason_to_cancel(world: Any, builds: Builds, mistake: str) -> None:
     ask(world, request(world))
     images = world.root / "images.yaml"
-    images.write_text(images.read_text().replace("name: web", "name: web\n  nonsense: [1"))
+    images.write_text(images.read_text().replace("name: web", f"name: web\n  {mistake}"))
 
     bench = world.bench()
     claimed = claim(bench, OURS)

@@ -63,14 +63,16 @@ def _others(image: ImageState) -> list[datetime]:
     """Return when the image was built by others than us, oldest first: by its owner's CI, for changes of its own."""
     built_at, current = image.runtime.last_built, image.runtime.current_digest
     ours = [build for build in image.history.rebuild_history if build.result == SUCCEEDED]
-    digests = {build.digest for build in ours}
+    # One that published on another base than it was told has failed, and its digest is ours all the same.
+    digests = {build.digest for build in image.history.rebuild_history if build.digest is not None}
     found = [
         update.at
         for update in image.history.update_history
         if update.source == "build" and update.new_digest not in digests
     ]
     # A rebuild of ours moves `lastBuilt` too, when it is settled: only its digest tells whose the last build was.
-    is_other = not ours or (current is not None and current not in digests and _ended(ours[-1]) < (built_at or _NEVER))
+    is_after = not ours or (current is not None and _ended(ours[-1]) < (built_at or _NEVER))
+    is_other = current not in digests and is_after
     return sorted([*found, built_at] if built_at is not None and is_other else found)
 
 
