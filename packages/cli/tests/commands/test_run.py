@@ -100,3 +100,18 @@ def test_as_a_process_it_ends_cleanly_when_it_is_told_to(web: Folder) -> None:
                 break
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
+
+
+def test_what_images_become_is_logged_and_counted(web: Folder) -> None:
+    file = web.checkout / "a.prom"
+    web.run("run")
+    web.managed()
+
+    said = web.run("run", "--metrics-file", str(file), "--log-format", "json")
+
+    told = [line for line in map(json.loads, said.err.splitlines()) if line["op"] == "lifecycle"]
+    assert [(line["image"], line["from"], line["to"]) for line in told] == [
+        ("web", "managed", "archived"),
+        ("node-22", "base", "archived"),
+    ]
+    assert 'transitions_total{from="managed",to="archived"} 1' in file.read_text()

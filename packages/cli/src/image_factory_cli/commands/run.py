@@ -14,6 +14,7 @@ import click
 from image_factory.errors import RemoteError
 from image_factory_cli.folder import folder_options, open_workbench
 from image_factory_cli.logs import LogFormat
+from image_factory_cli.metrics import metrics_option, record_metrics
 from image_factory_cli.notices import notify_option
 from image_factory_cli.render import error_to_json, outcome_to_json, report_problems, show_diff, write_json
 
@@ -34,6 +35,7 @@ SHORTEST = timedelta(seconds=10)
 @click.option("--commit/--no-commit", default=True, show_default=True, help="Commit what is written.")
 @click.option("--push", is_flag=True, help="Push before anything is started, and again after it.")
 @notify_option
+@metrics_option
 @click.option("--json", "as_json", is_flag=True, help="Write what was done as JSON, one line a run.")
 @click.option("-v", "--verbose", is_flag=True, help="List unchanged images too.")
 @folder_options
@@ -45,6 +47,7 @@ def command(
     commit: bool,
     push: bool,
     notify: bool,
+    metrics_file: Path | None,
     as_json: bool,
     verbose: bool,
     directory: Path | None,
@@ -69,8 +72,8 @@ def command(
         jobs=jobs, commit=commit, push=push, notify=notify, environ=os.environ, unpushed=show.kept, said=show.step
     )
     if wait is None:
-        return _once(bench, manner, show)
-    return _again_and_again(bench, manner, show, wait)
+        return _once(bench, manner, show, metrics_file)
+    return _again_and_again(bench, manner, show, wait, metrics_file)
 
 
 class _Show:
@@ -107,12 +110,13 @@ class _Show:
         report_problems(ran.problems, op="run", is_quiet=self.is_quiet)
 
 
-def _once(bench: Any, manner: Any, show: _Show) -> int:
+def _once(bench: Any, manner: Any, show: _Show, metrics_file: Path | None) -> int:
     from image_factory.usecases.outcome import SOME_FAILED, exit_code
     from image_factory.usecases.run import run
 
     ran = run(bench, manner)
     show.end(ran)
+    record_metrics(metrics_file, [sample for step in ran.steps for sample in step.samples])
     code = exit_code(ran.outcomes) or (SOME_FAILED if ran.problems else 0)
     return SOME_FAILED if code and len(ran.outcomes) > 1 else code
 
@@ -133,7 +137,7 @@ def _rehearse(bench: Any, jobs: int, show: _Show) -> int:
     return exit_code(ran.outcomes) or (SOME_FAILED if ran.problems else 0)
 
 
-def _again_and_again(bench: Any, manner: Any, show: _Show, wait: timedelta) -> int:
+def _again_and_again(bench: Any, manner: Any, show: _Show, wait: timedelta, metrics_file: Path | None) -> int:
     """Run until a signal comes; what stands outside is waited for, and what is ours to correct ends it."""
     from image_factory_cli.group import show_error
 
@@ -146,7 +150,7 @@ def _again_and_again(bench: Any, manner: Any, show: _Show, wait: timedelta) -> i
     try:
         while not stop.is_set():
             try:
-                _once(bench, manner, show)
+                _once(bench, manner, show, metrics_file)
             except RemoteError as error:
                 show_error(error)
             stop.wait(wait.total_seconds())

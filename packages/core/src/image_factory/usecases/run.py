@@ -29,6 +29,8 @@ from image_factory.usecases.update import update_consumers
 from image_factory.usecases.workbench import Workbench
 
 if TYPE_CHECKING:
+    from image_factory.decide.lifecycle import Transition
+    from image_factory.model.metric import Sample
     from image_factory.state.outbox import Outbox
     from image_factory.usecases.notify import Delivery
 
@@ -44,6 +46,8 @@ class Step:
 
     name: str
     outcomes: tuple[Outcome, ...]
+    samples: tuple[Sample, ...] = ()
+    """What is counted of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +183,9 @@ class _Steps:
         outcomes: Iterable[Outcome],
         changes: Sequence[FileChange],
         events: Iterable[Event] = (),
+        samples: Iterable[Sample] = (),
     ) -> None:
-        step = Step(name, tuple(outcomes))
+        step = Step(name, tuple(outcomes), tuple(samples))
         self.batch.write(changes, sentences(step.outcomes))
         self.changes += changes
         self.events += events
@@ -221,11 +226,19 @@ def _learn(bench: Workbench, manner: Manner, by: str) -> _Learned:
 def _see(bench: Workbench, manner: Manner, steps: _Steps) -> _Seen:
     """Learn what is new outside: Dockerfiles, digests, builds that ended."""
     analysis = analyze_what_changed(bench, jobs=manner.jobs)
-    steps.take("analyze", analysis.outcomes, analysis.changes, analysis.events)
+    steps.take("analyze", analysis.outcomes, analysis.changes, analysis.events, _counted(analysis.transitions))
     seen = observe(bench, jobs=manner.jobs, due_only=True)
     steps.take("observe", seen.outcomes, seen.changes, seen.events)
     _settle(bench, steps)
     return _Seen(analysis.problems, seen.next_at, (analysis.keep, seen.keep))
+
+
+def _counted(transitions: Sequence[Transition]) -> Sequence[Sample]:
+    if not transitions:
+        return ()
+    from image_factory.decide.lifecycle import count_transitions
+
+    return count_transitions(transitions)
 
 
 def _settle(bench: Workbench, steps: _Steps) -> None:
