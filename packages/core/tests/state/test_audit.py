@@ -6,6 +6,8 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from image_factory.errors import InvalidState
 from image_factory.state.audit import (
@@ -164,6 +166,40 @@ def test_the_first_break_is_named(tamper: object, where: str, kind: Break) -> No
 
     assert broken is not None
     assert (broken.entry, broken.kind) == (where, kind)
+
+
+WHOLE = log(4)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    name=st.sampled_from(sorted(WHOLE)),
+    at=st.integers(0, 2000),
+    taken=st.integers(0, 40),
+    put=st.text(st.characters(codec="utf-8"), max_size=20),
+)
+def test_no_edit_of_any_entry_goes_unnoticed(name: str, at: int, taken: int, put: str) -> None:
+    text = WHOLE[name]
+    at = min(at, len(text))
+    edited = text[:at] + put + text[at + taken :]
+    assume(edited != text)
+
+    broken = check_chain({**WHOLE, name: edited}).broken
+
+    assert broken is not None
+    assert broken.entry == name.removesuffix(".yaml")
+
+
+@given(st.permutations(range(1, 5)), st.sets(st.integers(1, 4)))
+def test_no_other_order_and_no_gap_goes_unnoticed(order: list[int], gone: set[int]) -> None:
+    files = {
+        entry_name(place): WHOLE[entry_name(number)] for place, number in enumerate(order, start=1) if place not in gone
+    }
+    is_prefix = list(files.values()) == [WHOLE[entry_name(number)] for number in range(1, len(files) + 1)] and sorted(
+        files
+    ) == [entry_name(number) for number in range(1, len(files) + 1)]
+
+    assert (check_chain(files).broken is None) is is_prefix
 
 
 def test_the_entries_before_a_break_are_read() -> None:

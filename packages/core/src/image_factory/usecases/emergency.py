@@ -20,7 +20,7 @@ from image_factory.model.duration import format_duration
 from image_factory.model.event import Event, EventKind
 from image_factory.model.metric import EMERGENCY_REBUILDS, Sample, count
 from image_factory.model.request import EmergencyOrder, RebuildRequest
-from image_factory.model.settings import Settings
+from image_factory.model.settings import EmergencySettings, Settings
 from image_factory.ports import Http
 from image_factory.shell.git import Checkout
 from image_factory.shell.identity import Trust, identify, is_committed, trusted_repositories
@@ -101,7 +101,7 @@ def order_emergency(bench: Workbench, order: Order, identity: Identity) -> Emerg
     if warning is not None:
         problems = (*problems, warning)
     settings = authority(bench).emergency
-    granted = _authorize(bench, identity, affected)
+    granted = _authorize(bench, identity, affected, settings)
     if not granted.is_granted:
         plan = EmergencyPlan((*affected.images, *affected.circular))
         entry = _entry(bench, order, identity, AuditOutcome.REFUSED, granted.because, plan)
@@ -152,7 +152,7 @@ def order_emergency(bench: Workbench, order: Order, identity: Identity) -> Emerg
     )
 
 
-def _authorize(bench: Workbench, identity: Identity, affected: Affected) -> Authorization:
+def _authorize(bench: Workbench, identity: Identity, affected: Affected, settings: EmergencySettings) -> Authorization:
     checkout = Checkout.find(bench.root)
     if checkout is not None and not is_committed(checkout, bench.root / SETTINGS_FILE):
         return Authorization(
@@ -160,7 +160,7 @@ def _authorize(bench: Workbench, identity: Identity, affected: Affected) -> Auth
             f"{SETTINGS_FILE} is not as it was committed: who may order is read from git alone",
             hint="commit it, the way your repository lets such a change through",
         )
-    return decide_authorization(identity, (*affected.images, *affected.circular), authority(bench).emergency)
+    return decide_authorization(identity, (*affected.images, *affected.circular), settings)
 
 
 def _entry(
