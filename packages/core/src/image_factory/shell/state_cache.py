@@ -93,10 +93,11 @@ class StateCache:
         body = b"".join([json.dumps(index).encode(), b"\n", *(file.record for file in files.values())])
         header = json.dumps({"stamp": code_stamp(), "checksum": zlib.crc32(body)}).encode()
         with contextlib.suppress(OSError):
-            _replace(self._file, (header, b"\n", body))
+            replace_cache(self._file, (header, b"\n", body))
 
 
-def _replace(file: Path, parts: Iterable[bytes]) -> None:
+def replace_cache(file: Path, parts: Iterable[bytes]) -> None:
+    """Replace a cache as a whole; raises OSError where that cannot be."""
     descriptor, name = tempfile.mkstemp(".tmp", f".{file.name}.", file.parent)
     try:
         with os.fdopen(descriptor, "wb") as stream:
@@ -115,8 +116,8 @@ def code_stamp() -> str:
     stamp = hashlib.blake2b(digest_size=16)
     stamp.update(f"{FORMAT} {image_factory.__version__} {pydantic.VERSION} {sys.version_info[:2]}".encode())
     package = Path(image_factory.__file__).parent
-    for part in ("model", "oci", "state"):
-        for source in sorted((package / part).glob("*.py")):
-            with contextlib.suppress(OSError):
-                stamp.update(source.read_bytes())
+    sources = [source for part in ("model", "oci", "state") for source in sorted((package / part).glob("*.py"))]
+    for source in (*sources, package / "decide" / "semver.py"):
+        with contextlib.suppress(OSError):
+            stamp.update(source.read_bytes())
     return stamp.hexdigest()

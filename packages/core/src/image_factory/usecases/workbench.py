@@ -10,6 +10,7 @@ from pathlib import Path
 from image_factory.model.settings import Settings
 from image_factory.plugins import PluginTable
 from image_factory.ports import Clock
+from image_factory.shell.enrolled_cache import recall_images, remember_images
 from image_factory.shell.images_file import images_path, load_images_text
 from image_factory.shell.store import Store
 from image_factory.state.images_yaml import ImagesFile, read_images
@@ -48,8 +49,12 @@ class Workbench:
         # Read by each step, so that what was written between counts; but the same text says the same.
         key = (path, load_images_text(path, self.root))
         if key not in self._images:
+            said = recall_images(self.root, key[1], str(path))
+            if said is None:
+                said = read_images(key[1], str(path))
+                remember_images(self.root, key[1], said)
             self._images.clear()
-            self._images[key] = read_images(key[1], str(path))
+            self._images[key] = said
         return self._images[key]
 
     def enrolled(self) -> ImagesFile:
