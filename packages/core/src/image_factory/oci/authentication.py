@@ -12,6 +12,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from image_factory.errors import ProtocolError
@@ -128,6 +129,7 @@ def check_realm(realm: str, *, registry: str, origin: str, allowed: Collection[s
         raise ProtocolError(f"{registry} wants a token over plain http from {host}", hint="tokens need https")
 
 
+@lru_cache(maxsize=1024)
 def host_of(url: str) -> str | None:
     """Return a URL's host in lower case, with its port where that is not the scheme's own; None for no such URL."""
     try:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urljoin, urlsplit
@@ -293,6 +294,7 @@ class _NotSent(Unavailable):
     """No connection was made, so nothing was sent and anything may be tried again."""
 
 
+@lru_cache(maxsize=1024)
 def is_loopback(host: str) -> bool:
     """Whether a host, with or without its port, is this machine by its very name."""
     name = urlsplit(f"//{host}").hostname or ""

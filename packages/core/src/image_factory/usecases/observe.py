@@ -208,13 +208,27 @@ def _not_watched(bench: Workbench, name: str, *, is_managed: bool) -> ImageFacto
 
 def _ask_all(bench: Workbench, questions: Mapping[str, Callable[[], Answer]], jobs: int) -> dict[str, Answer]:
     answers: dict[str, Answer] = {}
-    bench.progress.start("asking registries", len(questions))
-    try:
-        with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
-            asked = pool.map(_guarded, questions, questions.values())
-            for name, answer in zip(questions, asked, strict=True):
+    # Each thread takes the next question itself: handing over each answer alone would wake another thread for it.
+    left = iter(questions.items())
+    lock = Lock()
+
+    def work(_: int) -> None:
+        while True:
+            with lock:
+                name, ask = next(left, ("", None))
+            if ask is None:
+                return
+            answer = _guarded(name, ask)
+            with lock:
                 answers[name] = answer
                 bench.progress.advance(name)
+
+    bench.progress.start("asking registries", len(questions))
+    try:
+        threads = max(1, min(jobs, len(questions)))
+        with ThreadPoolExecutor(max_workers=threads) as pool:
+            for _ in pool.map(work, range(threads)):
+                pass
     finally:
         bench.progress.finish()
     return answers
