@@ -178,15 +178,20 @@ def test_a_rebuild_is_started_once_wherever_it_is_stopped(world: World, how: Fau
     kinds = {point.kind for point in whole.points}
     assert {"write", "rename", "program", "connect", "request"} <= kinds
 
+    tried = 0
     for point in explored(whole.points, how):
         begin(world)
         session = world.run(START, at=point.number, how=how)
+        if len(session.points) < point.number:
+            continue  # a cache is written when its files are old enough, so that a session may have fewer points
+        tried += 1
         assert session.is_killed == (how is Fault.KILL), f"{point}: {session.said}"
         try:
             run_again(world, START, "dispatched")
             judge(world, "started")
         except AssertionError as error:
             raise AssertionError(f"{how} at {point}:\n{session.said}\n{error}") from error
+    assert tried >= 4
 
 
 @pytest.mark.parametrize("how", list(Fault))
@@ -200,14 +205,19 @@ def test_its_end_is_recorded_once_wherever_that_is_stopped(world: World, how: Fa
     assert whole.code == 0, whole.said
     judge(world, "succeeded")
 
+    tried = 0
     for point in explored(whole.points, how):
         world.put_back("built")
         session = world.run(END, at=point.number, how=how)
+        if len(session.points) < point.number:
+            continue
+        tried += 1
         assert session.is_killed == (how is Fault.KILL), f"{point}: {session.said}"
         try:
             run_again(world, END, "succeeded")
             judge(world, "succeeded")
         except AssertionError as error:
             raise AssertionError(f"{how} at {point}:\n{session.said}\n{error}") from error
+    assert tried >= 1
     state = yaml.safe_load(git(world.remote, "show", "main:image-factory/state/images/web.yaml"))
     assert state["currentVersion"] == "0.0.2"
