@@ -125,8 +125,11 @@ def test_an_entry_that_was_removed_leaves_the_record(deploy: Deploy) -> None:
 def test_an_entry_written_twice_is_one(deploy: Deploy) -> None:
     deploy.begin(deploy.image(deploy.entry(key="spec.image"), deploy.entry(keys=["spec.image"])))
 
-    deploy.update()
+    (outcome,) = deploy.update().outcomes
 
+    assert isinstance(outcome, Done)
+    assert len(outcome.changes) == 1
+    assert deploy.git("log", "-1", "--format=%B", "main").count("Image-Factory-Update: ") == 1
     assert deploy.statuses() == [PUSHED]
 
 

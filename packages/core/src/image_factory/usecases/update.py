@@ -84,8 +84,10 @@ def update_consumers(bench: Workbench, names: Iterable[str] = (), *, dry_run: bo
             raise NotFound(f"no image is called {name!r}", hint=f"enrolled: {', '.join(enrolled) or 'none'}")
     outcomes: list[Outcome] = []
     images: list[_Image] = []
+    # All records are built at once, which is quicker than one by one.
+    known: Mapping[str, ImageState] = loaded.records if wanted_names else dict(loaded.records.items())
     for name in wanted_names or enrolled:
-        state = loaded.records.get(name)
+        state = known.get(name)
         if state is None:
             if enrolled[name].updates and name not in loaded.broken:
                 outcomes.append(Skipped(name, f"not analyzed yet: image-factory analyze --image {name}"))
@@ -99,7 +101,9 @@ def update_consumers(bench: Workbench, names: Iterable[str] = (), *, dry_run: bo
     for image in images:
         outcomes += _outcomes(image)
         events += _events(image, now)
-        records.append(_recorded(image, now))
+        record = _recorded(image, now)
+        if record is not image.state:
+            records.append(record)
     changes = () if dry_run else bench.store.plan(records)
     problems = (*file.problems, *loaded.problems)
     return Updated(tuple(outcomes), changes, () if dry_run else tuple(events), problems, edits)
