@@ -103,7 +103,10 @@ def test_a_base_whose_state_cannot_be_read_is_named_and_nothing_is_claimed(web: 
 
     assert "  node-22: cannot be told: " in said
     assert "node-22.yaml:2: unreadable state file" in said
-    assert said.endswith("Whether it is up to date cannot be told.")
+    assert said.endswith(
+        "Just now nothing can be said of a rebuild: what it is built with cannot be chosen: "
+        "of node-22 there is no state file that can be read."
+    )
 
 
 def test_an_image_whose_state_cannot_be_read_is_not_called_unanalyzed(web: World) -> None:

@@ -36,6 +36,8 @@ class Facts:
     requests: Mapping[str, RebuildRequest] = field(default_factory=dict)
     holds: Sequence[Hold] = ()
     policy: Policy = Policy()
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    """Images of which a file could not be read that might stop them (a request, a hold), and why: they wait."""
 
 
 @dataclass(frozen=True, slots=True)

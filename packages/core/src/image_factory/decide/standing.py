@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from image_factory.decide.absorption import built_in
 from image_factory.decide.backoff import Failures, backing_off, count_failures, fingerprint
 from image_factory.decide.causes import Cause, find_causes
 from image_factory.decide.eligibility import Reason
@@ -95,11 +96,16 @@ def stand(
     wait: Wait | None
     if open_request is not None:
         wait, moves = _requested(open_request), open_request.causes
+    elif name in facts.unreadable:
+        wait = Wait(Reason.UNKNOWN, facts.unreadable[name])
     elif cycle is not None:
         others = tuple(sorted(set(cycle) - {name}))
         wait = Wait(Reason.CYCLE, DependencyCycle(cycle).message, None, others)
     elif image is None:
         wait = Wait(Reason.UNKNOWN, "it is not analyzed yet")
+    elif lost := sorted(set(built_in(image)) - {cause.base for cause in causes}):
+        told = f"what it is built with cannot be chosen: of {listed(lost)} there is no state file that can be read"
+        wait = Wait(Reason.UNKNOWN, told, None, tuple(lost))
     elif due:
         failures = count_failures(image.history.rebuild_history, latest, moves, inputs or "")
         wait = _held_back(facts, enrollment, causes, failures, holds, now)

@@ -6,6 +6,7 @@ an image that is due. Nothing outside is asked.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from image_factory.decide.eligibility import Reason
@@ -16,7 +17,6 @@ from image_factory.model.request import Dispatch, RebuildRequest, RequestStatus
 from image_factory.model.settings import Settings
 from image_factory.shell.store import FileChange
 from image_factory.usecases.outcome import Done, Outcome
-from image_factory.usecases.trigger import new_request_id
 from image_factory.usecases.workbench import Workbench
 
 
@@ -49,6 +49,9 @@ def coordinate(bench: Workbench, *, by: str | None = None) -> Coordination:
     requests = []
     outcomes: list[Outcome] = []
     events = []
+    if plan.due:
+        # What starts builds is not imported where nothing is due.
+        from image_factory.usecases.trigger import new_request_id
     for decision in plan.due:
         approved = decision.reason is Reason.DUE
         status = RequestStatus.NEEDS_APPROVAL
@@ -90,9 +93,22 @@ def gather_facts(bench: Workbench) -> tuple[Facts, tuple[ImageFactoryError, ...]
         requests=requests.records,
         holds=tuple(holds.records.values()),
         policy=policy_of(bench.settings),
+        unreadable=unreadable_images(requests.broken, holds.broken),
     )
     problems = (*file.problems, *images.problems, *bases.problems, *requests.problems, *holds.problems)
     return facts, problems
+
+
+def unreadable_images(
+    requests: Mapping[str, ImageFactoryError], holds: Mapping[str, ImageFactoryError]
+) -> Mapping[str, str]:
+    """Return the images whose request or hold cannot be read, and what is said of them: neither is guessed at.
+
+    An image may be under way by a request that cannot be read, and must not be requested again; nor is one
+    rebuilt that somebody has stopped.
+    """
+    told = {name: f"its hold cannot be read: {error.message}" for name, error in holds.items()}
+    return told | {name: f"its request cannot be read: {error.message}" for name, error in requests.items()}
 
 
 def policy_of(settings: Settings) -> Policy:

@@ -119,11 +119,7 @@ def _explain_image(image: ImageStatus, status: Status, now: datetime) -> list[st
     lines += [f"  {name}: the built target does not reach it." for name in _unreached(image)]
     lines += _candidate(image)
     lines += _stopped(image, status, now)
-    is_calm = image.rebuild is Reason.UP_TO_DATE
-    if lost and is_calm:
-        lines.append("Whether it is up to date cannot be told.")
-    else:
-        lines += _verdict(image, status, now)
+    lines += _verdict(image, status, now)
     if image.request is not None:
         lines.append(_request(image.request))
     lines += _builds(image)

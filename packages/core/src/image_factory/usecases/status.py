@@ -113,7 +113,7 @@ def read_status(bench: Workbench) -> Status:
         NotFound: there is no images.yaml.
     """
     # Imported here, since that step imports others that write times as this module does.
-    from image_factory.usecases.coordinate import policy_of
+    from image_factory.usecases.coordinate import policy_of, unreadable_images
 
     file = bench.images()
     images, bases = bench.store.images(), bench.store.bases()
@@ -131,6 +131,7 @@ def read_status(bench: Workbench) -> Status:
         requests=requests.records,
         holds=tuple(holds.records.values()),
         policy=policy_of(bench.settings),
+        unreadable=unreadable_images(requests.broken, holds.broken),
     )
     plan = decide_rebuilds(facts, now=now)
     held = active_holds(facts.holds, now).digest_ends
