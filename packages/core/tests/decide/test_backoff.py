@@ -21,11 +21,18 @@ def cause(to: str = "d1", base: str = "node") -> RebuildCause:
     return RebuildCause(base=base, to=to)
 
 
-def build(result: str = "failed", to: str = "d1", *, trigger: str = "policy", source: Source | None = SOURCE) -> Build:
+def build(
+    result: str = "failed",
+    to: str = "d1",
+    *,
+    trigger: str = "policy",
+    source: Source | None = SOURCE,
+    run_id: str | None = "7",
+) -> Build:
     inputs = None if source is None else fingerprint([cause(to)], source)
     return Build(
         at=NOON, reason="due", trigger=trigger, result=result, request_id="web-1", inputs=inputs,
-        finished_at=NOON + HOUR, causes=({"base": "node", "to": to},),
+        run_id=run_id, finished_at=NOON + HOUR, causes=({"base": "node", "to": to},),
     )  # fmt: skip
 
 
@@ -36,6 +43,7 @@ def build(result: str = "failed", to: str = "d1", *, trigger: str = "policy", so
         pytest.param([build(), build()], 2, id="two in a row"),
         pytest.param([build(), build("succeeded"), build()], 1, id="a success ends the row"),
         pytest.param([build("timed-out"), build("cancelled"), build()], 3, id="all ways to come to nothing count"),
+        pytest.param([build(), build("cancelled", run_id=None), build()], 2, id="taken back unstarted is no attempt"),
         pytest.param([build(to="d0"), build()], 1, id="other causes end the row"),
         pytest.param([build(to="d0")], 0, id="what failed with other causes says nothing"),
         pytest.param([build(source=Source(repo="acme/other"))], 0, id="nor what failed from another source"),

@@ -114,3 +114,16 @@ def test_an_image_is_requested_the_moment_its_window_closes(aged: World) -> None
     assert run(aged).requests == ()
     aged.now += timedelta(seconds=1)
     assert len(run(aged).requests) == 1
+
+
+def test_a_digest_is_held_while_its_hold_cannot_be_read(aged: World) -> None:
+    digest = yaml.safe_load(aged.state("base-images/node-22.yaml"))["currentDigest"]
+    file = aged.root / "state/holds" / f"{digest[:19].replace(':', '-')}.yaml"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("digest: [unclosed\n")
+
+    coordination = run(aged)
+
+    assert coordination.requests == ()
+    assert coordination.plan.decisions["web"].reason is Reason.HELD
+    assert "its hold cannot be read" in coordination.plan.decisions["web"].because

@@ -17,7 +17,8 @@ from image_factory.model.enrollment import Source
 from image_factory.model.image_state import Build
 from image_factory.model.request import RebuildCause, RebuildRequest
 
-FAILED = frozenset({"failed", "timed-out", "cancelled"})
+CANCELLED = "cancelled"
+FAILED = frozenset({"failed", "timed-out", CANCELLED})
 """The results of a build that came to nothing."""
 BY_POLICY = "policy"
 """Who wanted a rebuild that no person asked for."""
@@ -56,6 +57,8 @@ def count_failures(
     wanted = {(cause.base, cause.to) for cause in causes}
     count, last_at = 0, None
     for build in reversed(attempts):
+        if build.result == CANCELLED and build.run_id is None:
+            continue  # taken back before it was started: nothing was tried
         if build.result not in FAILED or not _is_same(build, wanted, inputs):
             break
         count += 1
@@ -100,6 +103,7 @@ def _as_build(request: RebuildRequest) -> Build:
         trigger=request.triggered_by,
         result=str(request.status),
         request_id=request.request_id,
+        run_id=request.dispatch.run_id if request.dispatch is not None else None,
         finished_at=request.finished_at,
         causes=tuple(cause.model_dump(mode="json", by_alias=True, exclude_none=True) for cause in request.causes),
         inputs=request.inputs,

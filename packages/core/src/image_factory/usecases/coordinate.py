@@ -6,13 +6,15 @@ an image that is due. Nothing outside is asked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from image_factory.decide.eligibility import Reason
 from image_factory.decide.rebuilds import Decision, Facts, Policy, RebuildPlan, decide_rebuilds
 from image_factory.errors import ImageFactoryError
 from image_factory.model.event import Event, EventKind
+from image_factory.model.hold import Hold
+from image_factory.model.image_state import BaseState, ImageState
 from image_factory.model.request import Dispatch, RebuildRequest, RequestStatus
 from image_factory.model.settings import Settings
 from image_factory.shell.store import FileChange
@@ -91,7 +93,10 @@ def gather_facts(bench: Workbench) -> tuple[Facts, tuple[ImageFactoryError, ...]
         bases=bases.records,
         enrollments={entry.enrollment.name: entry.enrollment for entry in file.enrollments},
         requests=requests.records,
-        holds=tuple(holds.records.values()),
+        holds=(
+            *holds.records.values(),
+            *unreadable_holds(holds.broken, (*images.records.values(), *bases.records.values())),
+        ),
         policy=policy_of(bench.settings),
         unreadable=unreadable_images(requests.broken, holds.broken),
     )
@@ -109,6 +114,27 @@ def unreadable_images(
     """
     told = {name: f"its hold cannot be read: {error.message}" for name, error in holds.items()}
     return told | {name: f"its request cannot be read: {error.message}" for name, error in requests.items()}
+
+
+def unreadable_holds(
+    broken: Mapping[str, ImageFactoryError], records: Iterable[ImageState | BaseState]
+) -> tuple[Hold, ...]:
+    """Return holds in the place of those of digests that cannot be read: their files' names tell which digests."""
+    starts = {name.replace("-", ":", 1): (name, error) for name, error in broken.items() if name.startswith("sha256-")}
+    if not starts:
+        return ()
+    updates = [update for record in records for update in record.history.update_history]
+    found = {}
+    for update in updates:
+        name, error = starts.get(update.new_digest[:_HOLD_NAME], ("", None))
+        if error is not None:
+            reason = f"its hold cannot be read: {error.message}"
+            found[update.new_digest] = Hold(name=name, digest=update.new_digest, reason=reason, at=update.at)
+    return tuple(found.values())
+
+
+_HOLD_NAME = len("sha256:") + 12
+"""Characters of a digest that its hold's file is named by (`image_factory.model.hold`)."""
 
 
 def policy_of(settings: Settings) -> Policy:

@@ -113,7 +113,7 @@ def read_status(bench: Workbench) -> Status:
         NotFound: there is no images.yaml.
     """
     # Imported here, since that step imports others that write times as this module does.
-    from image_factory.usecases.coordinate import policy_of, unreadable_images
+    from image_factory.usecases.coordinate import policy_of, unreadable_holds, unreadable_images
 
     file = bench.images()
     images, bases = bench.store.images(), bench.store.bases()
@@ -129,7 +129,10 @@ def read_status(bench: Workbench) -> Status:
         bases=bases.records,
         enrollments=_enrollments(file, images.records, is_known),
         requests=requests.records,
-        holds=tuple(holds.records.values()),
+        holds=(
+            *holds.records.values(),
+            *unreadable_holds(holds.broken, (*images.records.values(), *bases.records.values())),
+        ),
         policy=policy_of(bench.settings),
         unreadable=unreadable_images(requests.broken, holds.broken),
     )
