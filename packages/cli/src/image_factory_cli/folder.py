@@ -65,6 +65,9 @@ def workbench(root: Path, settings: Any) -> Any:
 
     clock = SystemClock()
 
+    # Here, since plugins may be loaded by a thread, which has no context.
+    context = click.get_current_context(silent=True)
+
     def load() -> Any:
         from image_factory.builtins import builtin_plugins
         from image_factory.plugins import load_plugins
@@ -72,7 +75,6 @@ def workbench(root: Path, settings: Any) -> Any:
 
         http = HttpClient(settings, clock)
         table = load_plugins(settings, http, clock, builtins=builtin_plugins(), lazily=True)
-        context = click.get_current_context(silent=True)
         if context is not None:
             # Connections and git processes last as long as the command that opened them.
             context.call_on_close(http.close)
