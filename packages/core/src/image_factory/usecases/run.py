@@ -25,7 +25,6 @@ from image_factory.usecases.commit import Batch, Committed, until_settled
 from image_factory.usecases.coordinate import coordinate
 from image_factory.usecases.observe import observe
 from image_factory.usecases.outcome import Done, Failed, Outcome
-from image_factory.usecases.update import update_consumers
 from image_factory.usecases.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -34,7 +33,8 @@ if TYPE_CHECKING:
     from image_factory.state.outbox import Outbox
     from image_factory.usecases.notify import Delivery
 
-# What most runs have nothing for is imported where it is needed: builds to start or to ask after, notices.
+# What most runs have nothing for is imported where it is needed: versions to carry, builds to start or to
+# ask after, notices.
 
 LEASE = timedelta(minutes=10)
 """How long a run is given to tell its own notices, before another one tells them."""
@@ -204,8 +204,7 @@ def _learn(bench: Workbench, manner: Manner, by: str) -> _Learned:
     batch = Batch(bench, commit=manner.commit, push=manner.push, environ=manner.environ, unpushed=manner.unpushed)
     steps = _Steps(batch, manner)
     seen = _see(bench, manner, steps)
-    updated = update_consumers(bench)
-    steps.take("update", updated.outcomes, updated.changes, updated.events)
+    _update(bench, steps)
     coordinated = coordinate(bench, by=by)
     steps.take("coordinate", coordinated.outcomes, coordinated.changes, coordinated.events)
     is_claimed = _claim(bench, by, steps)
@@ -249,6 +248,17 @@ def _settle(bench: Workbench, steps: _Steps) -> None:
 
     settled = settle(bench)
     steps.take("settle", settled.outcomes, settled.changes, settled.events)
+
+
+def _update(bench: Workbench, steps: _Steps) -> None:
+    names_files = any(entry.enrollment.updates for entry in bench.images().enrollments)
+    if not names_files and not any(image.runtime.consumers for image in bench.store.images().records.values()):
+        steps.take("update", (), ())
+        return
+    from image_factory.usecases.update import update_consumers
+
+    updated = update_consumers(bench)
+    steps.take("update", updated.outcomes, updated.changes, updated.events)
 
 
 def _claim(bench: Workbench, by: str, steps: _Steps) -> bool:
