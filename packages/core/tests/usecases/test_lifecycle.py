@@ -373,6 +373,20 @@ def test_what_a_broken_file_does_not_say_is_not_gone(world: World, text: str) ->
     assert analysis.problems
 
 
+def test_what_is_not_archived_because_of_errors_is_said_in_one_line(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = [f"i{number}" for number in range(7)]
+    world.enroll(*({"name": name, "repository": f"acme/{name}", "tag": "1"} for name in names))
+    run(world)
+    (world.root / "images.yaml").write_text("- name: i0\n  repository: acme/i0\n  tag: '1'\n  rebuildDelay: 7x\n")
+
+    run(world)
+
+    said = [line.getMessage() for line in caplog.records if vars(line).get("op") == "lifecycle"]
+    assert [line.partition(": ")[2] for line in said] == ["i1, i2, i3, i4, i5 and 1 more"]
+
+
 def test_what_a_broken_entry_publishes_is_no_base_meanwhile(layered: World) -> None:
     layered.enroll("web", layered.managed("platform", rebuildDelay="7x"))
 

@@ -51,6 +51,9 @@ log = logging.getLogger("image_factory.lifecycle")
 
 T = TypeVar("T", ImageState, BaseState)
 
+_NAMED = 5
+"""Images that a warning names."""
+
 
 @dataclass(frozen=True, slots=True)
 class Standings:
@@ -75,10 +78,14 @@ def decide_standings(
     """
     removed = decide_removed(images, file.names, is_sound=not file.problems) if whole else ()
     removed = tuple(name for name in removed if only in (None, name))
-    for name in sorted(set(images) - file.names) if file.problems and whole else ():
+    missing = sorted(set(images) - file.names) if file.problems and file.names and whole else []
+    if missing:
+        more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
         log.warning(
-            "not in images.yaml, which has errors: it stays as it is until they are corrected",
-            extra={"image": name, "op": "lifecycle"},
+            "not in images.yaml, which has errors; nothing is archived until they are corrected: %s%s",
+            ", ".join(missing[:_NAMED]),
+            more,
+            extra={"image": None, "op": "lifecycle"},
         )
     before = published(images)
     after = decide_publishers({entry.enrollment.name: entry.enrollment for entry in file.enrollments}, images, removed)
