@@ -306,7 +306,8 @@ def test_a_plugin_that_raises_fails_its_own_images_and_is_named(world: World) ->
         def clone_url(self, repository: object) -> str:
             raise RuntimeError("boom")
 
-        claims = credentials = revision = references = read = files = open_change_request = web_url = clone_url
+        claims = credentials = revision = references = read = files = web_url = clone_url
+        open_change_request = change_request = clone_url
 
     class Plugin:
         @hookimpl

@@ -215,3 +215,20 @@ def test_a_broken_archive_is_said_where_it_is_all_there_is(layered: World) -> No
 
     with pytest.raises(InvalidState, match="does not say when"):
         restore(layered.bench(), "web")
+
+
+def test_an_image_that_is_another_one_now_is_restored_with_its_history_alone(layered: World) -> None:
+    layered.enroll("platform")
+    tidy(layered)
+    layered.later(days=1)
+    layered.enroll("platform", layered.managed("web", repository="acme/shop"))
+    bench = layered.bench()
+
+    with pytest.raises(Conflict, match="is ghcr.io/acme/shop now"):
+        restore(bench, "web")
+    bench.store.apply(restore(bench, "web", history_only=True).changes)
+
+    record = yaml.safe_load(layered.state("images/web.yaml"))
+    assert record["enrollment"]["repository"] == "acme/shop"
+    assert record["enrolledAt"] == "2026-03-01T12:00:00Z"
+    assert "_archive/images/web/2026-03-02T120000Z.yaml" in files(layered)
