@@ -15,6 +15,7 @@ import tempfile
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 import yaml
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -31,6 +32,8 @@ from image_factory.testing.clock import FixedClock
 from image_factory.testing.engine_world import EnginePlugin, EngineWorld, FaultyStore, Killed, Kind, Started
 from image_factory.usecases.run import Manner, Ran, run
 from image_factory.usecases.workbench import Workbench
+
+image_factory_yaml = pytest.importorskip("image_factory_yaml", reason="the plugin yaml is not installed")
 
 BASES = ("node", "alpine")
 IMAGES = {"parent": ("node",), "web": ("parent", "alpine"), "api": ("node", "alpine")}
@@ -54,7 +57,8 @@ class Engine(RuleBasedStateMachine):
         self.faulted = False
         for base in BASES:
             self.world.publish(f"library/{base}", "1", f"{base} 0")
-        entries = []
+        self.world.files["web.yaml"] = "# the shop\nimage: ghcr.io/acme/web:1.0.0 # front\n"
+        entries: list[dict[str, object]] = []
         for image, bases in IMAGES.items():
             lines = [f"FROM {_reference(base)} AS stage{at}" for at, base in enumerate(bases)]
             copies = [f"COPY --from=stage{at} / /" for at in range(len(bases) - 1)]
@@ -69,6 +73,7 @@ class Engine(RuleBasedStateMachine):
                     "rebuildDelay": f"{int(DELAYS[image].total_seconds())}s" if DELAYS[image] else "0",
                 }
             )
+        entries[1]["updates"] = [{"repo": "acme/deploy", "path": "web.yaml", "type": "yaml-update", "mode": "pr"}]
         (self.folder / "images.yaml").write_text(yaml.safe_dump(entries))
         assert self.run_whole().steps
         self.world.told.clear()
@@ -83,7 +88,7 @@ class Engine(RuleBasedStateMachine):
         config = Settings.model_validate({"watch": {"privateInterval": "0", "longestInterval": "0"}})
 
         def load() -> PluginTable:
-            plugins = {**builtin_plugins(), "engine": EnginePlugin(self.world)}
+            plugins = {**builtin_plugins(), "engine": EnginePlugin(self.world), "yaml": image_factory_yaml}
             return load_plugins(config, HttpClient(config, self.clock), self.clock, builtins=plugins, found=())
 
         store = FaultyStore(self.world.faults, self.folder, config)
@@ -127,6 +132,11 @@ class Engine(RuleBasedStateMachine):
         build = running[data.draw(st.integers(0, len(running) - 1))]
         self.world.finish(build, RunStatus.SUCCEEDED if succeeds else RunStatus.FAILED)
 
+    @precondition(lambda self: bool(self.world.pulls))
+    @rule()
+    def merge_a_change(self) -> None:
+        self.world.merge(next(iter(self.world.pulls)))
+
     # --- what always holds ------------------------------------------------------------------------------------
 
     @invariant()
@@ -154,6 +164,12 @@ class Engine(RuleBasedStateMachine):
             if build.run.status is RunStatus.SUCCEEDED:
                 done.setdefault(build.image, []).append(inputs)
 
+    @invariant()
+    def no_change_is_proposed_twice(self) -> None:
+        if hasattr(self, "world"):
+            assert len(self.world.pulls) <= 1, list(self.world.pulls)
+            assert len(self.world.opened) <= 1 + len(self.world.merged), self.world.opened
+
     # --- and in the end ---------------------------------------------------------------------------------------
 
     def settle_all(self) -> None:
@@ -163,6 +179,8 @@ class Engine(RuleBasedStateMachine):
             for build in self.world.builds:
                 if build.run.status is RunStatus.RUNNING:
                     self.world.finish(build, RunStatus.SUCCEEDED)
+            for branch in list(self.world.pulls):
+                self.world.merge(branch)
             self.clock.advance(timedelta(hours=7))
             before = self.written()
             self.run_whole()
@@ -187,6 +205,9 @@ class Engine(RuleBasedStateMachine):
                     current = self.world.tags[f"library/{base}"]["1"]
                     first = self.world.moved_at[f"library/{base}"][0][1]
                     assert str(current) == holds.get(base, str(first)), f"{image} lacks the newest {base}"
+        newest_web = list(self.world.tags["acme/web"])[-1]
+        wanted = f"# the shop\nimage: ghcr.io/acme/web:{newest_web} # front\n"
+        assert self.world.files["web.yaml"] == wanted or newest_web == "1.0.0"
         self._hold_notices()
         assert list((self.folder / "state" / "outbox").glob("*")) == []
 

@@ -118,6 +118,7 @@ class EngineWorld:
     """By branch; all are open until they are merged."""
     opened: list[str] = field(default_factory=list)
     """The branch of each request that was opened, in order."""
+    merged: list[str] = field(default_factory=list)
     builds: list[Started] = field(default_factory=list)
     told: list[Event] = field(default_factory=list)
 
@@ -137,6 +138,7 @@ class EngineWorld:
 
     def merge(self, branch: str) -> None:
         proposal = self.pulls.pop(branch)
+        self.merged.append(branch)
         for edit in proposal.edits:
             self.files[edit.path] = edit.content.decode()
 
@@ -238,8 +240,9 @@ class FakeSource:
         def look() -> ChangeRequest | None:
             if branch not in self.world.opened:
                 return None
-            is_open = branch in self.world.pulls
-            return ChangeRequest(f"https://fake.example/pull/{branch}", 1, branch, is_open)
+            url, is_open = f"https://fake.example/pull/{branch}", branch in self.world.pulls
+            body = self.world.pulls[branch].body if is_open else ""
+            return ChangeRequest(url, 1, branch, is_open, is_merged=branch in self.world.merged, body=body)
 
         return self.world.faults.around("source.change_request", look)
 
