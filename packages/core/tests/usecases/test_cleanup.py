@@ -224,7 +224,7 @@ def test_an_image_that_is_another_one_now_is_restored_with_its_history_alone(lay
     layered.enroll("platform", layered.managed("web", repository="acme/shop"))
     bench = layered.bench()
 
-    with pytest.raises(Conflict, match="is ghcr.io/acme/shop now"):
+    with pytest.raises(Conflict, match=r"is ghcr\.io/acme/shop now"):
         restore(bench, "web")
     bench.store.apply(restore(bench, "web", history_only=True).changes)
 
