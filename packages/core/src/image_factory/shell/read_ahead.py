@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from image_factory.errors import ImageFactoryError
 from image_factory.shell.state_cache import Signature, content_digest, is_settled, signature_of
-from image_factory.state.yaml_reader import MAX_TEXT, parse_mapping
+from image_factory.state.own_yaml import MAX_TEXT, read_own_form
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -149,6 +149,16 @@ def _parse_file(path: str, room: int) -> tuple[Signature, str, dict[str, Any]] |
             content = file.read(status.st_size + 1)
         if len(content) != status.st_size:
             return None
-        return signature, content_digest(content), parse_mapping(content.decode("utf-8"), path)
+        return signature, content_digest(content), _values(content.decode("utf-8"), path)
     except (OSError, UnicodeDecodeError, ImageFactoryError):
         return None
+
+
+def _values(text: str, path: str) -> dict[str, Any]:
+    values = read_own_form(text)
+    if values is None:
+        # Imported by the process that reads ahead alone, and only for what people have written.
+        from image_factory.state.yaml_reader import parse_any_form
+
+        values = parse_any_form(text, path)
+    return values

@@ -1,5 +1,7 @@
 """State files' YAML as plain values: libyaml parses, we decide what a scalar means. Pure.
 
+What has the form that we write is read without libyaml (`own_yaml`), with the same result.
+
 People edit these files by hand, so a plain scalar is a number or a boolean only where writing it
 back gives the same text: `3.10`, `on`, `1e3`, `0x1f`, `12:30:45` and `2024-01-01` stay texts, and
 nothing is lost (YAML 1.1 readers see other things in them, which is why `yaml_writer` quotes them).
@@ -15,9 +17,8 @@ from typing import Any
 import yaml
 
 from image_factory.errors import InvalidState, Location
+from image_factory.state.own_yaml import MAX_TEXT, read_own_form
 
-MAX_TEXT = 16 * 1024 * 1024
-"""Characters of one file. A base with 10,000 recorded updates has about 3 million."""
 MAX_DEPTH = 64
 """Levels of nesting; a record of ours has five. libyaml recurses and would overflow the stack past some 20,000."""
 MAX_NODES = 1_000_000
@@ -52,6 +53,12 @@ def parse_mapping(text: str, source: str) -> dict[str, Any]:
     Raises:
         InvalidState: not YAML, not a mapping, a key twice, or beyond the bounds; with the line.
     """
+    values = read_own_form(text)
+    return parse_any_form(text, source) if values is None else values
+
+
+def parse_any_form(text: str, source: str) -> dict[str, Any]:
+    """Return what `parse_mapping` returns, always by libyaml."""
     node = compose(text, source)
     if node is None:
         return {}
