@@ -47,9 +47,21 @@ def test_a_note_that_cannot_be_right_is_none(tmp_path: Path, text: str) -> None:
 def test_the_work_of_a_run_that_goes_on_is_its_own(tmp_path: Path) -> None:
     note_unfinished(tmp_path, WORK)
     data = json.loads((tmp_path / NOTE).read_text())
-    (tmp_path / NOTE).write_text(json.dumps(data | {"process": os.getppid()}))
+    (tmp_path / NOTE).write_text(json.dumps(data | {"process": os.getppid(), "born": None}))
 
     assert read_unfinished(tmp_path) is None
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system does not tell when a process began")
+def test_a_process_that_was_given_an_ended_run_s_number_is_not_that_run(tmp_path: Path) -> None:
+    note_unfinished(tmp_path, WORK)
+    data = json.loads((tmp_path / NOTE).read_text())
+    (tmp_path / NOTE).write_text(json.dumps(data | {"process": os.getppid(), "born": "1"}))
+    reused = read_unfinished(tmp_path)
+    born = Path(f"/proc/{os.getppid()}/stat").read_text().rpartition(")")[2].split()[19]
+    (tmp_path / NOTE).write_text(json.dumps(data | {"process": os.getppid(), "born": born}))
+
+    assert (reused, read_unfinished(tmp_path)) == (WORK, None)
 
 
 def test_two_runs_are_one_commit_with_the_later_one_s_first_line() -> None:

@@ -166,7 +166,7 @@ def test_a_request_that_is_not_started_yet_is_started_now(world: Any, builds: Bu
     request = start(world)
 
     assert (request.request_id, len(builds.started)) == ("web-r1", 1)
-    assert (request.approved_by, request.version_bump) == (None, "patch")
+    assert (request.approved_by, request.version_bump, request.not_before) == (None, "patch", None)
 
 
 @pytest.mark.parametrize("status", ["dispatching", "dispatched"])

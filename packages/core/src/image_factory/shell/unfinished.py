@@ -40,7 +40,7 @@ def read_unfinished(root: Path) -> Unfinished | None:
     """Return what is not finished in the image-factory folder `root`; None where a run is still at it."""
     try:
         data = json.loads((root / CACHE_FOLDER / _FILE).read_text(encoding="utf-8"))
-        if _is_at_work(int(data["process"])):
+        if _is_at_work(int(data["process"]), data.get("born")):
             return None
         paths = tuple(PurePosixPath(path) for path in data["paths"])
         if any(path.is_absolute() or ".." in path.parts for path in paths):
@@ -56,6 +56,7 @@ def note_unfinished(root: Path, work: Unfinished) -> None:
     text = json.dumps(
         {
             "process": os.getpid(),
+            "born": _born(os.getpid()),
             "paths": [str(path) for path in work.paths],
             "subject": work.subject,
             "body": work.body,
@@ -73,9 +74,12 @@ def forget_unfinished(root: Path) -> None:
         (root / CACHE_FOLDER / _FILE).unlink()
 
 
-def _is_at_work(process: int) -> bool:
+def _is_at_work(process: int, born: object) -> bool:
     if process == os.getpid() or process <= 0:
         return False
+    now = _born(process)
+    if born is not None and now is not None and now != born:
+        return False  # another process has its number now: they are given anew, soon so in a container
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -83,3 +87,12 @@ def _is_at_work(process: int) -> bool:
     except OSError:
         pass  # another user's, and there
     return True
+
+
+def _born(process: int) -> str | None:
+    """Return when a process began, in the kernel's ticks (proc_pid_stat(5), field 22); None where that is not told."""
+    try:
+        told = Path(f"/proc/{process}/stat").read_text(encoding="ascii", errors="replace")
+        return told.rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return None
