@@ -92,15 +92,20 @@ def _show(imported: Imported, *, is_written: bool) -> None:
     for each in imported.entries:
         lines = dump_block(dict(each.entry)).splitlines()
         click.echo("\n".join([f"- {lines[0]}", *(f"  {line}" for line in lines[1:])]))
-    rows = [(f"{row.tree}/{row.file}", row.image, _outcome(row.outcome, row.name)) for row in imported.rows]
+    rows = [(f"{row.tree}/{row.file}".rstrip("/"), row.image, _outcome(row.outcome, row.name)) for row in imported.rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         _comment("  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip())
     for remark in imported.remarks:
         _comment(str(remark))
-    entries = f"{len(imported.entries)} {'entry' if len(imported.entries) == 1 else 'entries'}"
-    done = f"{entries} written to {imported.path}" if is_written else f"{entries} proposed; --write appends them"
-    _comment(f"{imported.trees} repositories, {len(imported.rows)} places, {len(imported.remarks)} remarks, {done}")
+    counts = [
+        (imported.trees, "repository", "repositories"),
+        (len(imported.rows), "place", "places"),
+        (len(imported.remarks), "remark", "remarks"),
+        (len(imported.entries), "entry", "entries"),
+    ]
+    counted = ", ".join(f"{number} {one if number == 1 else many}" for number, one, many in counts)
+    _comment(f"{counted} {f'written to {imported.path}' if is_written else 'proposed; --write appends them'}")
 
 
 def _comment(text: str) -> None:

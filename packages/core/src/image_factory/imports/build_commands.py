@@ -8,8 +8,8 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-MAX_SCRIPT = 256 * 1024
-"""Characters of one script that are looked through."""
+MAX_LINE = 8192
+"""Characters of one command, its continued lines joined; a longer one is passed by."""
 
 _BREAKS = frozenset({"&&", "||", ";", "|", "&", "(", ")", ";;"})
 _ALONE = frozenset(
@@ -44,8 +44,8 @@ def read_commands(script: str, folder: str = ".") -> Iterator[BuildCommand]:
     Args:
         folder: where the script begins, from the repository's top; it is followed through plain `cd`s.
     """
-    for line in re.sub(r"\\\r?\n", " ", script[:MAX_SCRIPT]).splitlines():
-        if not any(word in line for word in ("build", "bud", "executor", "cd ")):
+    for line in re.sub(r"\\\r?\n", " ", script).splitlines():
+        if len(line) > MAX_LINE or not any(word in line for word in ("build", "bud", "executor", "cd ")):
             continue
         lexer = shlex.shlex(line, posix=True, punctuation_chars="();|&")
         lexer.whitespace_split = True

@@ -22,6 +22,10 @@ from image_factory.yaml_text.references import name_of
 
 MAX_COMBINATIONS = 64
 """Combinations of a matrix that are looked at."""
+MAX_VALUE = 256
+"""Characters of a variable's value; a longer one is no name."""
+MAX_SCRIPT = 64 * 1024
+"""Characters of one script, tag list or file name that are looked through."""
 UNKNOWN = "\0"
 """What stands in a text for what cannot be told."""
 
@@ -235,8 +239,9 @@ def _words(node: Node | None, values: Mapping[str, str]) -> list[str]:
 def _expanded(text: str, values: Mapping[str, str]) -> str:
     """Return a text with what is known of its expressions, and `UNKNOWN` for the rest."""
     for _ in range(3):  # a variable's value may hold an expression
+        text = text[:MAX_SCRIPT]
         text = _EXPRESSION.sub(lambda match: values.get(match[1], UNKNOWN), text)
-    return text
+    return text[:MAX_SCRIPT]
 
 
 # --- GitLab --------------------------------------------------------------------------------------------------
@@ -258,7 +263,8 @@ def _gitlab_values(home: Home) -> dict[str, str]:
 
 def _from_command(command: BuildCommand, where: Location) -> BuildStep | None:
     """Return a build whose Dockerfile lies in the repository and that pushes what has a name."""
-    context = command.context
+    # `{{defaultContext}}:folder` is buildx's for a folder of the repository that the workflow runs for.
+    context = command.context.removeprefix("{{defaultContext}}").lstrip(":") or "."
     if UNKNOWN in context or is_remote(context):
         context = "."
     folder = inner_path(command.folder, context)
@@ -291,8 +297,9 @@ def _from_command(command: BuildCommand, where: Location) -> BuildStep | None:
 def _shell(text: str, values: Mapping[str, str]) -> str:
     """Return a line of a script with what is known of its variables, and `UNKNOWN` for the rest."""
     for _ in range(3):  # a variable's value may hold a variable
+        text = text[:MAX_SCRIPT]
         text = _VARIABLE.sub(lambda match: values.get(match[1] or match[2] or "", UNKNOWN), text)
-    return text
+    return text[:MAX_SCRIPT]
 
 
 def _lines(node: Node | None) -> Iterator[Scalar]:
@@ -311,7 +318,7 @@ def _scalars(node: Node | None) -> dict[str, str]:
     made = {}
     for name, value in node.entries.items() if isinstance(node, MapNode) else ():
         inner = value.entries.get("value") if isinstance(value, MapNode) else value
-        if isinstance(inner, Scalar) and inner.value is not None:
+        if isinstance(inner, Scalar) and inner.value is not None and len(inner.text) <= MAX_VALUE:
             made[name] = inner.text
     return made
 

@@ -27,7 +27,7 @@ PRESETS: dict[str, dict[str, object]] = {
     "config:js-lib": {"extends": ["config:recommended"]},
     "config:semverAllMonthly": {"extends": ["group:all", "schedule:monthly"]},
     "config:semverAllWeekly": {"extends": ["group:all", "schedule:weekly"]},
-    "docker:disable": {"packageRules": [{"matchDatasources": ["docker"], "enabled": False}]},
+    "docker:disable": {"docker": {"enabled": False}, "docker-compose": {"enabled": False}},
     "docker:enableMajor": {
         "packageRules": [{"matchDatasources": ["docker"], "matchUpdateTypes": ["major"], "enabled": True}]
     },

@@ -170,8 +170,8 @@ class _Proposing:
             leave(f"left out: {reason}")
             return
         if facts.origin is None:
-            leave("left out: the tree has no remote")
-            text = "no entry is proposed: the tree has no remote that says where its repository is"
+            leave("left out: no clone with a remote")
+            text = "no entry is proposed: the tree is no clone with a remote, which would say where its repository is"
             self._remark(Location(dockerfile.file, 1), text)
             return
         for image, step in self._images(facts, facts.origin, dockerfile):
@@ -228,7 +228,7 @@ class _Proposing:
             source |= {"buildArgs": dict(step.build_args)} if step.build_args else {}
             source |= {"platforms": list(step.platforms)} if step.platforms else {}
             source |= {"workflow": step.workflow} if step.workflow else {}
-        name = self._name(image.path.rpartition("/")[2], str(image))
+        name = self._name(image.path.rpartition("/")[2], image.path)
         if origin.provider == "github" and (step is None or step.workflow is None):
             where = Location(dockerfile.file, 1) if step is None else step.location
             text = f"no workflow that others may start builds {image}: image-factory workflow {name} writes one"
@@ -254,7 +254,7 @@ class _Proposing:
                 text = f"{dockerfile.path} has bases of different ages: rebuildDelay is the longest of them"
                 self._remark(_where(updated or answers, config), f"{text}, {format_duration(longest)}")
         elif answers:
-            text = f"{config.bot.called} is told no age for the bases of {dockerfile.path}: rebuildDelay stays at 7d"
+            text = f"{config.bot.called} is told no age for some images, and waits for none: rebuildDelay stays at 7d"
             self._remark(Location(config.file, 1), text)
         if (answers and not updated) or any(answer.is_asked for _, answer in updated):
             policy["autoRebuild"] = False
@@ -308,7 +308,7 @@ class _Proposing:
             leave(f"proposed as {seen[key]}")
         else:
             wanted = image.path.rpartition("/")[2] if version else familiar_name(str(tagged))
-            name = seen[key] = self._name(wanted, str(tagged))
+            name = seen[key] = self._name(wanted, f"{image.path}-{'' if version else tagged.name}")
             number = tagged.name.removeprefix("v")
             entry: dict[str, object] = {"name": name}
             entry |= {} if image.registry == DOCKER_HUB else {"registry": image.registry}
@@ -316,20 +316,23 @@ class _Proposing:
             entry |= {"constraint": f"{'>=' if major.is_updated else '^'}{number}"} if version else {"tag": tagged.name}
             self._made.entries.append(Proposed(entry, image, facts.tree, mention.path, False))
             leave("proposed", name)
+            if answer.delay:
+                where = answer.location or Location(facts.config.file, 1)
+                text = "an image that is only watched has no delay: its age is not carried over to external images"
+                self._remark(where, text)
 
     # --- both ------------------------------------------------------------------------------------------------
 
     def _remark(self, where: Location, text: str) -> None:
         self._made.remarks.append(Remark(where, text))
 
-    def _name(self, wanted: str, image: str) -> str:
-        """Return a name that nothing has: the wanted one, one with the owner before it, or one with a number."""
-        longer = _label(familiar_name(image))
-        for name in (_label(wanted), longer):
+    def _name(self, wanted: str, longer: str) -> str:
+        """Return a name that nothing has: the wanted one, the longer one, or that with a number."""
+        for name in (_label(wanted), _label(longer)):
             if name and name not in self._names:
                 self._names.add(name)
                 return name
-        stem = (longer or "image")[: MAX_LABEL - 6].rstrip("-")
+        stem = (_label(longer) or "image")[: MAX_LABEL - 7].rstrip("-")
         name = next(each for number in range(2, 1_000_000) if (each := f"{stem}-{number}") not in self._names)
         self._names.add(name)
         return name

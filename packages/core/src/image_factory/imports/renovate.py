@@ -31,7 +31,7 @@ from image_factory.imports.json5 import parse_json5
 from image_factory.imports.patterns import expression, glob, match_any
 from image_factory.imports.presets import preset
 from image_factory.imports.renovate_remarks import remarks_of
-from image_factory.imports.renovate_rules import DECIDED, LEGACY, matchers_of, parse_age
+from image_factory.imports.renovate_rules import DECIDED, LEGACY, UNKNOWN_PRESET, matchers_of, parse_age
 from image_factory.state.yaml_tree import ListNode, MapNode, Node, Scalar
 
 FILES = (
@@ -83,6 +83,16 @@ class Renovate:
         return names[0] if len(names) == 1 and not names[0].startswith("/") and "*" not in names[0] else None
 
     def unwatched(self, path: str, kind: FileKind) -> str | None:
+        switches = {"": self._last("enabled")}
+        for section in ("docker", kind.value):
+            listed = [layer.entries.get(section) for layer in self.layers]
+            flags = [
+                node.entries["enabled"] for node in listed if isinstance(node, MapNode) and "enabled" in node.entries
+            ]
+            switches[f"{section}."] = flags[-1] if flags else None
+        for section, switch in switches.items():
+            if flag_of(switch) is False:
+                return f"{section}enabled is false"
         enabled = self._last("enabledManagers")
         if enabled is not None and texts_of(enabled) and not match_any(kind.value, texts_of(enabled)):
             return f"enabledManagers does not name {kind.value}"
@@ -252,7 +262,34 @@ def _written_out(root: MapNode, file: str, unknown: list[Remark]) -> Iterator[Ma
             waiting.append(inner)
             if len(made) > MAX_PRESETS:
                 raise UserError(f"more than {MAX_PRESETS} presets", hint="extend fewer", location=Location(file))
-    yield from made
+    yield from (_with_rules(layer) for layer in made)
+
+
+def _with_rules(layer: MapNode) -> MapNode:
+    """Return a layer whose rules hold what the presets say that they extend."""
+    rules = layer.entries.get("packageRules")
+    if not any("extends" in rule.entries for rule in maps_of(rules)):
+        return layer
+    assert rules is not None
+    written = ListNode(rules.line, [_rule_written_out(rule) for rule in maps_of(rules)])
+    return MapNode(layer.line, {**layer.entries, "packageRules": written}, layer.key_lines)
+
+
+def _rule_written_out(rule: MapNode) -> MapNode:
+    """Return a rule with its presets' settings below its own, or limited by a preset that is not known."""
+    entries: dict[str, Node] = {}
+    lines: dict[str, int] = {}
+    extends = rule.entries.get("extends")
+    for item in extends.items if isinstance(extends, ListNode) else [] if extends is None else [extends]:
+        name = text_of(item) or ""
+        found = preset(name)
+        # A preset that names packages would limit the rule: without them it would take every image.
+        is_plain = bool(found) and not {"extends", "packageRules"} & (found or {}).keys()
+        made = node_of(found if is_plain else {UNKNOWN_PRESET: [name]}, item.line)
+        assert isinstance(made, MapNode)
+        entries |= made.entries
+        lines |= made.key_lines
+    return MapNode(rule.line, {**entries, **rule.entries}, {**lines, **rule.key_lines})
 
 
 # --- settings ---------------------------------------------------------------------------------------------

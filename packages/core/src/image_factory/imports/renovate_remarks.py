@@ -6,7 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from image_factory.errors import Location
 from image_factory.imports.answers import FileKind, Remark, flag_of, host_of, maps_of, shown, text_of, texts_of
-from image_factory.imports.renovate_rules import DECIDED, LEGACY, is_about_images, matchers_of, parse_age
+from image_factory.imports.renovate_rules import (
+    DECIDED,
+    LEGACY,
+    UNKNOWN_PRESET,
+    is_about_images,
+    matchers_of,
+    parse_age,
+)
 from image_factory.state.yaml_tree import ListNode, MapNode, Node, Scalar
 
 _LIMIT = "the nearest thing is maxConcurrentRebuilds in config.yaml, which is of all images together"
@@ -41,6 +48,15 @@ _SENTENCES: dict[str, str] = {
     "separateMajorMinor": "it is about new tags; rebuilds follow the digest behind the tag that the Dockerfile names",
 }
 """Settings that would be missed, and what there is in their place."""
+
+_UNREAD = frozenset(
+    {
+        "ansible", "argocd", "azure-pipelines", "batect", "bitbucket-pipelines", "buildkite", "circleci", "cloudbuild",
+        "crossplane", "devcontainer", "droneci", "fleet", "flux", "github-actions", "gitlabci", "helmfile", "helmv3",
+        "nomad", "quadlet", "sveltos", "tekton", "terraform", "velaci", "vendir", "woodpecker",
+    }
+)  # fmt: skip
+"""Managers whose files may name images, and that no kind of file here is."""
 
 _OWN = frozenset(
     {
@@ -104,6 +120,8 @@ def _section(node: MapNode, file: str, prefix: str, beside: list[tuple[int, str]
                 yield Remark(where, f"{name} is not carried over: {_SENTENCES[key]}")
         elif key in _REQUESTS:
             yield Remark(where, f"{name} is not carried over: it is about the requests that Renovate opens")
+        elif isinstance(value, MapNode) and key in _UNREAD:
+            yield Remark(where, f"{name} is not carried over: images in files of this kind are not looked for")
         elif isinstance(value, MapNode) and key not in _OWN:
             beside.append((where.line or 1, name))
         elif key not in _OWN and not key.startswith(("match", "exclude")) and key not in LEGACY:
@@ -156,7 +174,9 @@ def _rule(rule: MapNode, file: str, beside: list[tuple[int, str]]) -> Iterator[R
         return
     undecided = sorted(set(matchers) - DECIDED)
     if undecided:
-        yield Remark(where, f"a rule is not carried over: {', '.join(undecided)} cannot be told from the files alone")
+        presets = ", ".join(shown(each) for each in matchers.get(UNKNOWN_PRESET, ()))
+        words = ", ".join(f"the preset {presets}" if key == UNKNOWN_PRESET else key for key in undecided)
+        yield Remark(where, f"a rule is not carried over: {words} cannot be told from the files alone")
         return
     types = matchers.get("matchUpdateTypes")
     if types is not None and "digest" not in types:

@@ -58,6 +58,14 @@ _UNITS = {
 }
 
 
+UNKNOWN_PRESET = "matchPreset"
+"""A matcher of our own: the presets of a rule whose limits are not known."""
+
+IMAGES = ("docker",)
+MANAGERS = tuple(kind.value for kind in FileKind)
+CATEGORIES = ("docker", "kubernetes", "helm")
+
+
 def parse_age(text: str) -> timedelta | None:
     """Return the time that a `minimumReleaseAge` names, such as `3 days` or `1 week 12 hours`; None where it is none.
 
@@ -97,8 +105,3 @@ def is_about_images(matchers: Mapping[str, Sequence[str]]) -> bool:
         if patterns is not None and not any(match_any(word, patterns) for word in words):
             return False
     return True
-
-
-IMAGES = ("docker",)
-MANAGERS = tuple(kind.value for kind in FileKind)
-CATEGORIES = ("docker", "kubernetes", "helm")

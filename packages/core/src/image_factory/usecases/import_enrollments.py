@@ -22,7 +22,7 @@ from image_factory.oci.reference import Repository
 from image_factory.plugins import PUBLISHED
 from image_factory.shell.git import Checkout
 from image_factory.shell.images_file import load_images_text, save_images_text
-from image_factory.state.images_yaml import ImagesFile, PluginNames, add_entry, check_entry
+from image_factory.state.images_yaml import ImagesFile, PluginNames, add_entries, check_entry
 from image_factory.usecases.enroll import claimed_repository
 from image_factory.usecases.import_trees import Tree, find_trees, kind_of
 from image_factory.usecases.scan import scan
@@ -104,24 +104,22 @@ def import_enrollments(
         problems += found.problems
     proposals = propose([each.facts for each in read], _enrolled(images), registry)
     updates = _updates(bench, read, proposals.entries, proposals.remarks)
-    new = old
+    completed = [
+        replace(each, entry={**each.entry, **updates.get(str(each.entry["name"]), {})}) for each in proposals.entries
+    ]
     kept: list[Proposed] = []
-    for proposed in proposals.entries:
-        entry = {**proposed.entry, **updates.get(str(proposed.entry["name"]), {})}
-        try:
-            new = _added(bench, new, entry)
-        except ImageFactoryError as error:
-            where = Location(str(Path(proposed.tree) / proposed.file))
-            problems.append(UserError(f"no entry can be proposed: {error.message}", hint=error.hint, location=where))
-            continue
-        kept.append(replace(proposed, entry=entry))
+    new = _appended(bench, old, completed, kept, problems)
     names = {each.entry["name"] for each in kept}
     rows += [
         replace(row, outcome="left out: see the errors", name=None) if row.name and row.name not in names else row
         for row in proposals.rows
     ]
-    said = dict.fromkeys([*remarks, *proposals.remarks])
+    said = sorted(dict.fromkeys([*remarks, *proposals.remarks]), key=_place)
     return Imported(bench.images_file, old, new, tuple(kept), tuple(rows), tuple(said), tuple(problems), len(read))
+
+
+def _place(remark: Remark) -> tuple[str, int]:
+    return remark.location.file, remark.location.line or 0
 
 
 def write_import(bench: Workbench, imported: Imported) -> None:
@@ -211,12 +209,34 @@ def _path_of(repo: str) -> str:
     return re.sub(r"\A(?:[a-z+]+://[^/]*/|[^/@]+@[^:/]+:)", "", repo).strip("/").removesuffix(".git")
 
 
-def _added(bench: Workbench, text: str, entry: Mapping[str, object]) -> str:
+def _appended(
+    bench: Workbench,
+    text: str,
+    entries: Sequence[Proposed],
+    kept: list[Proposed],
+    problems: list[ImageFactoryError],
+) -> str:
+    """Return the file's text with the entries that are good, which are `kept`; of the others, why they are not."""
+    if not entries:
+        return text
     plugins = PluginNames({"source": frozenset(bench.plugins.sources)}, PUBLISHED)
-    problems, _ = check_entry(entry, plugins)
-    if problems:
-        raise problems[0]
-    return add_entry(text, entry, str(bench.images_file))
+    try:
+        for each in entries:
+            wrong, _ = check_entry(each.entry, plugins)
+            if wrong:
+                raise wrong[0]
+        edited = add_entries(text, [each.entry for each in entries], str(bench.images_file))
+    except ImageFactoryError as error:
+        if len(entries) > 1:
+            half = len(entries) // 2
+            for part in (entries[:half], entries[half:]):
+                text = _appended(bench, text, part, kept, problems)
+            return text
+        where = Location(str(Path(entries[0].tree) / entries[0].file.partition(":")[0]))
+        problems.append(UserError(f"no entry can be proposed: {error.message}", hint=error.hint, location=where))
+        return text
+    kept += entries
+    return edited
 
 
 # --- consumers ----------------------------------------------------------------------------------------------
@@ -246,7 +266,10 @@ def _updates(
                 text = f"names {images[proposal.image]}, and gets no updates entry: {reason or answer.reason}"
                 remarks.append(Remark(Location(each.tree.shown(file), 1), text))
                 continue
-            entry = {**proposal.entry(), "repo": origin.repo}
+            keys = each.tree.used_keys(proposal.path, proposal.keys)
+            if proposal.keys and not keys:
+                continue  # what a compose file builds itself has a name there and no version
+            entry = {**proposal.entry(), "repo": origin.repo, **({"keys": list(keys)} if keys else {})}
             entry |= {} if origin.branch == "main" else {"branch": origin.branch}
             source = own[proposal.image]
             provider = source.get("provider", "github") if isinstance(source, Mapping) else None

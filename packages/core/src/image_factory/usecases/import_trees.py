@@ -180,6 +180,13 @@ class Tree:
                         error.message, hint=error.hint, location=error.location or Location(self.shown(path))
                     )
 
+    def used_keys(self, path: str, keys: Sequence[str]) -> tuple[str, ...]:
+        """Return those of the keys of a file whose image is not built by the file itself, as a compose file may."""
+        if kind_of(path) is not FileKind.COMPOSE:
+            return tuple(keys)
+        built = tuple(_built_services(self.text(path) or "", path))
+        return tuple(key for key in keys if not key.startswith(built))
+
     def _yaml_files(self) -> Iterator[str]:
         waiting = [""]
         while waiting:
@@ -189,15 +196,17 @@ class Tree:
                     listed = sorted(entries, key=lambda entry: entry.name)
             except OSError:
                 continue
+            folders = []
             for entry in listed:
                 name = f"{folder}/{entry.name}" if folder else entry.name
                 if entry.is_dir(follow_symlinks=False):
                     if entry.name not in SKIPPED_FOLDERS:
-                        waiting.append(name)
+                        folders.append(name)
                     continue
                 is_yaml = entry.name.endswith((".yml", ".yaml")) and not _PIPELINES.match(name)
                 if is_yaml and entry.is_file(follow_symlinks=False):
                     yield name
+            waiting += reversed(folders)
 
 
 def kind_of(path: str) -> FileKind:
