@@ -3,16 +3,20 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from image_factory.errors import InvalidState, UnsafeValue
 from image_factory.model.image_state import BaseConfiguration, BaseState
 from image_factory.shell import state_folder
-from image_factory.shell.state_cache import StateCache
+from image_factory.shell.read_ahead import Parsed, ReadAhead
+from image_factory.shell.state_cache import StateCache, content_digest, signature_of
 from image_factory.shell.state_folder import check_place, collector_paused, decode, read_folder, read_text
 from image_factory.state.codec import dump_base
+from image_factory.state.yaml_reader import parse_mapping
 
 
 def base(name: str) -> BaseState:
@@ -88,6 +92,49 @@ def test_a_second_reading_builds_only_what_is_new(tmp_path: Path, settled: bool)
     assert (second.records["valkey"], first.records["alpine"]) == (base("valkey"), alpine)
     assert list(second.broken) == ["debian"]
     assert second.records.digest("alpine") != first.records.digest("alpine")
+
+
+def test_a_cache_is_saved_when_there_is_time_and_where_something_is_new(tmp_path: Path) -> None:
+    write(tmp_path, "node")
+    cache, saves = StateCache(tmp_path / "cache.json"), list[Callable[[], None]]()
+
+    read_folder(tmp_path, BaseState, cache, keep=saves.append)
+    assert cache.load() == {}
+    saves.pop()()
+    cache.save({name: file._replace(settled=True) for name, file in cache.load().items()})
+    read_folder(tmp_path, BaseState, cache, keep=saves.append)
+
+    assert list(cache.load()) == ["node"]
+    assert saves == []
+
+
+class Parsing:
+    """What another process would have parsed of files that have settled."""
+
+    def parsed(self, folder: Path) -> dict[str, Parsed]:
+        return {
+            file.stem: Parsed(
+                signature_of(file.stat()), content_digest(file.read_bytes()), parse_mapping(file.read_text(), "")
+            )
+            for file in folder.glob("*.yaml")
+        }
+
+
+def test_what_was_parsed_ahead_is_kept_whole_by_a_later_reading(tmp_path: Path) -> None:
+    write(tmp_path, "node")
+    write(tmp_path, "alpine")
+    cache = StateCache(tmp_path / "cache.json")
+    ahead = cast("ReadAhead", Parsing())
+    never: list[object] = []
+    first = read_folder(tmp_path, BaseState, cache, ahead, keep=never.append)
+    write(tmp_path, "redis")
+
+    read_folder(tmp_path, BaseState, cache, earlier=first)
+
+    assert len(never) == 1
+    again = read_folder(tmp_path, BaseState, cache).records
+    (tmp_path / "node.yaml").unlink()  # what is built now comes from the cache
+    assert dict(again) == {name: base(name) for name in ("alpine", "node", "redis")}
 
 
 @pytest.mark.parametrize("enabled", [True, False])

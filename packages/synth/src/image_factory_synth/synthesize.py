@@ -119,13 +119,17 @@ def synthesize(
     rendering = _Rendering(root, renderer)
     # Known before any state is read; who renders has its first and slowest chart behind it by then.
     rendering.begin(infrastructure_chart(settings.kargo, version))
-    store = Store(root, settings, ahead=ahead)
+    saves: list[Callable[[], None]] = []
+    store = Store(root, settings, ahead=ahead, keep=saves.append)
     images, bases = store.images(), store.bases()
     inventory = merge(
         (entry.enrollment for entry in enrolled.enrollments), images.records.values(), bases.records.values()
     )
     planned = plan_charts(inventory, settings.kargo, version, rendering.add).planned
     rendering.flush()
+    # There is time for it while charts are rendered.
+    for save in saves:
+        save()
     budgets = _budgets(planned.repositories, settings, budget_of)
     new = rendering.finish(keep=not dry_run)
     output = root / settings.dist_dir / OUTPUT_FILE

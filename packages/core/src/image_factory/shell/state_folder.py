@@ -14,7 +14,7 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import ItemsView, Iterator, Mapping, Sequence, ValuesView
+from collections.abc import Callable, ItemsView, Iterator, Mapping, Sequence, ValuesView
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import repeat
@@ -93,8 +93,15 @@ class Records(Mapping[str, T]):
 
     @property
     def files(self) -> Mapping[str, CachedFile]:
-        """What is known of each file."""
+        """What is known of each file; without the record of one that was built and is not kept yet."""
         return self._files
+
+    def kept(self) -> Mapping[str, CachedFile]:
+        """Return what is known of each file, for a cache."""
+        return {
+            name: file if file.record else file._replace(record=_json(self._built[name]))
+            for name, file in self._files.items()
+        }
 
     def digest(self, name: str) -> str | None:
         """Return the digest of the content that a record was read from; None where there is no such record."""
@@ -154,6 +161,7 @@ def read_folder(
     cache: StateCache | None,
     ahead: ReadAhead | None = None,
     earlier: Loaded[T] | None = None,
+    keep: Callable[[Callable[[], None]], object] = lambda save: save(),
 ) -> Loaded[T]:
     """Return the records of `folder`, which may be missing, through `cache` where there is one.
 
@@ -161,12 +169,10 @@ def read_folder(
         ahead: files that another process parses; those that have changed since are read again.
         earlier: what this process read of the folder before: it serves as the cache does, by the same rules,
             and what it has built need not be built again.
+        keep: given what saves the cache, to be called now or when there is time; not called where nothing is new.
     """
     with collector_paused():
-        loaded = _read_folder(folder, model, cache, ahead, None if earlier is None else earlier.records.files)
-        if earlier is not None:
-            loaded.records.reuse(earlier.records)
-        return loaded
+        return _read_folder(folder, model, cache, ahead, earlier, keep)
 
 
 def _read_folder(
@@ -174,9 +180,10 @@ def _read_folder(
     model: type[T],
     cache: StateCache | None,
     ahead: ReadAhead | None,
-    earlier: Mapping[str, CachedFile] | None,
+    earlier: Loaded[T] | None,
+    keep: Callable[[Callable[[], None]], object],
 ) -> Loaded[T]:
-    known = earlier if earlier is not None else {} if cache is None else cache.load()
+    known = earlier.records.files if earlier is not None else {} if cache is None else cache.load()
     files: dict[str, CachedFile] = {}
     unread: dict[str, Signature] = {}
     built: dict[str, T] = {}
@@ -193,9 +200,12 @@ def _read_folder(
     if unread:
         _read(folder, model, unread, known, files, broken)
     files = dict(sorted(files.items()))
+    records = Records(folder, model, files, built)
+    if earlier is not None:
+        records.reuse(earlier.records)
     if cache is not None and changed:
-        cache.save(files)
-    return Loaded(Records(folder, model, files, built), dict(sorted(broken.items())))
+        keep(lambda: cache.save(records.kept()))
+    return Loaded(records, dict(sorted(broken.items())))
 
 
 def _signatures(folder: Path, broken: dict[str, ImageFactoryError]) -> list[tuple[str, Signature]]:
@@ -244,7 +254,7 @@ def _take_parsed(
         except ImageFactoryError:
             continue  # read again, to say in which line
         # It was parsed ahead only where a change since would show in its status.
-        files[name] = CachedFile(signature, True, found.digest, _json(record))
+        files[name] = CachedFile(signature, True, found.digest, b"")
         built[name] = record
         del unread[name]
 

@@ -12,7 +12,7 @@ import contextlib
 import logging
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
@@ -82,6 +82,7 @@ class Store:
         cache: whether to keep what was read for the next run, in `.image-factory-cache`.
         lock_timeout: how long a write waits for another writer.
         ahead: files that another process parses; those that have changed since are read again.
+        keep: given what saves a cache, to be called at once, as here, or when there is time.
     """
 
     def __init__(
@@ -92,12 +93,14 @@ class Store:
         cache: bool = True,
         lock_timeout: timedelta = TIMEOUT,
         ahead: ReadAhead | None = None,
+        keep: Callable[[Callable[[], None]], object] = lambda save: save(),
     ) -> None:
         self._root = root
         self._state = PurePosixPath(settings.state_dir)
         self._cache = cache
         self._lock_timeout = lock_timeout
         self._ahead = ahead
+        self._keep = keep
         self._loaded: dict[StateFolder, Loaded[Any]] = {}
         """What was last read, as long as nothing was written since: what is planned must come from it."""
         self._earlier: dict[StateFolder, Loaded[Any]] = {}
@@ -133,7 +136,7 @@ class Store:
         place = self._folder(folder)
         check_place(place, self._allowed())
         earlier: Loaded[T] | None = self._earlier.get(folder)
-        loaded = read_folder(place, model, self._cache_of(folder), self._ahead, earlier)
+        loaded = read_folder(place, model, self._cache_of(folder), self._ahead, earlier, self._keep)
         self._loaded[folder] = self._earlier[folder] = loaded
         return loaded
 
