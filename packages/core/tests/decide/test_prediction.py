@@ -208,10 +208,17 @@ def test_nothing_of_the_facts_is_changed() -> None:
 # --- beside the engine ---------------------------------------------------------------------------------
 
 
+class Shown(RebuildWorld):
+    """A world whose text is short, since Hypothesis writes it down."""
+
+    def __repr__(self) -> str:
+        return f"Shown({list(self.images)}, {self.now})"
+
+
 @st.composite
 def worlds(draw: st.DrawFn) -> RebuildWorld:
     """Graphs of up to eight images on two bases, with delays, groups, holds, and moves that wait already."""
-    world = RebuildWorld()
+    world = Shown()
     world.set_policy(window=draw(st.sampled_from([timedelta(), STEP, HOUR])), max_concurrent=draw(st.integers(1, 3)))
     names: list[str] = []
     for number in range(draw(st.integers(1, 8))):

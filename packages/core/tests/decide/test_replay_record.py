@@ -214,10 +214,17 @@ def test_nothing_recorded_is_nothing_replayed() -> None:
     assert (tried.builds, tried.lag.current_share) == ((), 1.0)
 
 
+class Life(RebuildWorld):
+    """A world whose text is short, since Hypothesis writes it down."""
+
+    def __repr__(self) -> str:
+        return f"Life({list(self.images)}, {self.now})"
+
+
 @st.composite
 def lives(draw: st.DrawFn) -> RebuildWorld:
-    """Worlds of up to six images that were run for a few days, with failures, orders of owners, and late comers."""
-    world = RebuildWorld()
+    """Worlds of up to six images that were run for a few days, in which some builds failed."""
+    world = Life()
     world.set_policy(window=draw(st.sampled_from([timedelta(), STEP, HOUR])), max_concurrent=draw(st.integers(1, 4)))
     names: list[str] = []
     coming = draw(st.integers(1, 6))

@@ -18,10 +18,11 @@ from typing import Protocol
 
 from image_factory.decide.absorption import SUCCEEDED, built_in
 from image_factory.decide.causes import input_named
-from image_factory.decide.eligibility import Reason
+from image_factory.decide.eligibility import Reason, add
 from image_factory.decide.groups import find_groups
 from image_factory.decide.plan import Decision, Facts
 from image_factory.decide.rebuilds import decide_rebuilds
+from image_factory.decide.replay_trim import TRIM_AFTER, trim
 from image_factory.model.enrollment import Enrollment, Kind
 from image_factory.model.image_state import BaseState, Build, DigestUpdate, ImageState
 from image_factory.model.request import RebuildCause, RebuildRequest, RequestStatus
@@ -126,6 +127,8 @@ class _Finish:
 @dataclass(frozen=True, slots=True)
 class _Wake:
     part: int
+    is_firm: bool = False
+    """Whether it holds whatever was decided since."""
 
 
 class Simulation:
@@ -161,6 +164,11 @@ class Simulation:
         self._order = count()
         self._attempts: dict[Inputs, int] = {}
         self._parts, self._part_of, self._parts_on = _parts(self.images, self.bases, self._all)
+        self._children = _children(self.images, self.bases, self._all)
+        self._delays = {
+            part: {self._all[name].rebuild_delay for name in members if name in self._all}
+            for part, members in self._parts.items()
+        }
         self._wakes: dict[int, datetime] = {}
         self._crowded: set[int] = set()
         self._closes: dict[str, datetime] = {}
@@ -169,6 +177,10 @@ class Simulation:
         self._now = start
         for name in sorted(self._open):
             self._finish_later(self.requests[name], start)
+        for name, base in sorted(self.bases.items()):
+            for update in base.history.update_history:
+                if update.old_digest is not None:
+                    self._wake_for(name, update)
 
     def run(self, happenings: Iterable[Happening], until: datetime, *, max_steps: int | None = None) -> None:
         """Let these things happen, and decide whenever something can change, up to `until`.
@@ -199,8 +211,8 @@ class Simulation:
 
     def _apply(self, what: Happening | _Finish | _Wake) -> None:
         match what:
-            case _Wake(part):
-                if self._wakes.get(part, self._now) <= self._now:
+            case _Wake(part, is_firm):
+                if is_firm or self._wakes.get(part, self._now) <= self._now:
                     self._wakes.pop(part, None)
                     self._touched.add(part)
             case Moved(_, name, update):
@@ -233,8 +245,16 @@ class Simulation:
         history = base.history.model_copy(update={"update_history": (*base.history.update_history, update)})
         self.bases[name] = base = base.model_copy(update={"runtime": runtime, "history": history})
         self._touched |= self._parts_on.get(name, set())
+        self._wake_for(name, update)
         if self._watcher is not None:
             self._watcher.moved(self, self._now, base)
+
+    def _wake_for(self, name: str, update: DigestUpdate) -> None:
+        """Decide when a digest becomes eligible, also where something else is waited for then: it may end that."""
+        for part in sorted(self._parts_on.get(name, ())):
+            for at in sorted({add(update.at, delay) for delay in self._delays[part]}):
+                if at > self._now:
+                    self._push(at, _Wake(part, True))
 
     def _renew(self, name: str, digest: str | None, at: datetime) -> None:
         """Let an image have a new digest, as `state.merge.record_build` does."""
@@ -357,6 +377,9 @@ class Simulation:
         self._touched.add(self._part_of[name])
         if done.result == SUCCEEDED:
             self._renew(name, done.digest, now)
+        if len(image.history.rebuild_history) > TRIM_AFTER:
+            children = [self.images[child] for child in self._children.get(name, ())]
+            self.images[name] = trim(self.images[name], children)
         decision = done.decision
         self.builds.append(
             SimulatedBuild(
@@ -437,6 +460,19 @@ class Simulation:
             inputs=decision.inputs,
         )
         self._open.add(name)
+
+
+def _children(
+    images: Mapping[str, ImageState], bases: Mapping[str, BaseState], enrollments: Mapping[str, Enrollment]
+) -> dict[str, list[str]]:
+    """Return the images that are built on each managed image."""
+    found: dict[str, list[str]] = {}
+    for name in sorted(enrollments):
+        for source_name in built_in(images[name]) if name in images else ():
+            source = input_named(source_name, bases, images)
+            if isinstance(source, ImageState):
+                found.setdefault(source.name, []).append(name)
+    return found
 
 
 def _parts(
