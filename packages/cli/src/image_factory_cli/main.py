@@ -39,4 +39,6 @@ def main() -> None:
         if error.errno in _PERSON:
             sys.stderr.write("hint: check what lies there, and whether you may read and write it\n")
         code = 2 if error.errno in _PERSON else 5
+    # The process ends here: nothing is gained by looking through all that it made.
+    gc.freeze()
     sys.exit(code)

@@ -6,7 +6,6 @@ Runs in which nothing changed are the many, so nothing heavy is imported before 
 from __future__ import annotations
 
 import functools
-import gc
 import json
 import os
 import sys
@@ -87,8 +86,6 @@ def command(
 
     from image_factory_synth.report import exit_code
 
-    # The process ends with this command: nothing is gained by looking through all that it made.
-    gc.freeze()
     return exit_code(found, strict=strict)
 
 
