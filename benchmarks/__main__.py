@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import benchmarks
-from benchmarks.harness import Figure, Room, Sample, Skipped
+from benchmarks.harness import Count, Figure, Room, Sample, Skipped
 
 _NOT_BENCHMARKS = {"__main__", "harness"}
 
@@ -66,7 +66,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _line(name: str, figure: Figure) -> str:
+def _line(name: str, figure: Figure | Count) -> str:
+    if isinstance(figure, Count):
+        return (
+            f"{'ok    ' if figure.holds else 'BROKEN'} {name}: {figure.name}, size {figure.size}: "
+            f"ratio {figure.ratio:.3f} (at most {figure.limit:g}); "
+            f"ours {figure.ours:g} {figure.unit}, yardstick {figure.yardstick:g} {figure.unit}"
+        )
     memory = f", memory {figure.memory_ratio:.3f}"
     if figure.memory_limit is not None:
         memory += f" (at most {figure.memory_limit:g})"
@@ -81,7 +87,20 @@ def _shown(sample: Sample) -> str:
     return f"{sample.seconds:.3f} s {sample.peak / 1e6:.1f} MB"
 
 
-def _record(name: str, figure: Figure) -> dict[str, Any]:
+def _record(name: str, figure: Figure | Count) -> dict[str, Any]:
+    if isinstance(figure, Count):
+        return {
+            "benchmark": name,
+            "figure": figure.name,
+            "size": figure.size,
+            "ratio": round(figure.ratio, 4),
+            "limit": figure.limit,
+            "holds": figure.holds,
+            "unit": figure.unit,
+            "ours": figure.ours,
+            "yardstick": figure.yardstick,
+            "more": dict(figure.more),
+        }
     return {
         "benchmark": name,
         "figure": figure.name,

@@ -92,6 +92,33 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class Count:
+    """Something counted beside a yardstick's, the same on every machine, with the ratio that is promised."""
+
+    name: str
+    size: int
+    ours: float
+    yardstick: float
+    limit: float
+    """Promised: ours is at most this part of the yardstick's."""
+    unit: str
+    more: Mapping[str, object] = field(default_factory=dict)
+    """What else was counted."""
+
+    @property
+    def ratio(self) -> float:
+        """Ours as a part of the yardstick's; 1 where both are nothing."""
+        if self.yardstick:
+            return self.ours / self.yardstick
+        return 1.0 if not self.ours else float("inf")
+
+    @property
+    def holds(self) -> bool:
+        """Whether the promise is kept."""
+        return self.ratio <= self.limit
+
+
+@dataclass(frozen=True, slots=True)
 class Room:
     """What a benchmark is given: a folder of its own, the sizes asked for, how often to run."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,3 +79,44 @@ def test_results_are_written_as_json(tmp_path: Path, capsys: pytest.CaptureFixtu
     (result,) = json.loads((tmp_path / "results.json").read_text())["results"]
     assert (result["benchmark"], result["size"], len(result["ours"]["runs"])) == ("version", 1, 1)
     assert "version" in capsys.readouterr().out
+
+
+def test_a_count_holds_by_its_ratio_and_nothing_beside_nothing_is_even() -> None:
+    harness = importlib.import_module("benchmarks.harness")
+
+    def count(ours: float, yardstick: float) -> Any:
+        return harness.Count("c", 1, ours=ours, yardstick=yardstick, limit=0.5, unit="builds")
+
+    assert (count(1, 2).holds, count(2, 2).holds, count(0, 0).ratio) == (True, False, 1.0)
+    assert not count(1, 0).holds
+
+
+def test_the_lag_of_each_policy_is_counted_beside_a_cooldown_that_starves(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    json = importlib.import_module("json")
+    main = importlib.import_module("benchmarks.__main__").main
+
+    assert main(["lag", "--size", "60", "--check", "--json", str(tmp_path / "lag.json")]) == 0
+
+    results = {one["figure"]: one for one in json.loads((tmp_path / "lag.json").read_text())["results"]}
+    assert len(results) == 16
+    daily = results["median lag, aged, 7d, base moves every 1 d"]
+    # It moves for the first time after a day, and is never taken in by a rule that waits for it to rest.
+    assert daily["more"]["yardstick"] == {"medianDays": 29.0, "p90Days": 53.0, "maxDays": 59.0, "builds": 0}
+    assert 7 <= daily["more"]["ours"]["maxDays"] <= 7.1
+    rested = results["median lag, aged, 7d, base moves every 10 d"]["more"]
+    assert rested["ours"]["builds"] == rested["yardstick"]["builds"] == 5
+    assert "ours 0 days" in capsys.readouterr().out
+
+
+def test_a_cascade_builds_each_image_once(tmp_path: Path) -> None:
+    json = importlib.import_module("json")
+    main = importlib.import_module("benchmarks.__main__").main
+
+    assert main(["cascade", "--size", "40", "--check", "--json", str(tmp_path / "cascade.json")]) == 0
+
+    builds, runs = json.loads((tmp_path / "cascade.json").read_text())["results"]
+    # Two moves for each of the ten of the first layer, and three times as many in each layer below.
+    assert (builds["ours"], builds["yardstick"]) == (40, 10 * (2 + 6 + 18 + 54))
+    assert runs["ours"] == 4
