@@ -47,6 +47,7 @@ SCRIPTS: dict[str, tuple[str, list[BuildCommand]]] = {
     "podman": ("podman build --tag a/b ctx", [BuildCommand(("a/b",), context="ctx")]),
     "no name": ("docker build .", [BuildCommand()]),
     "other commands": ("docker push a/b\nnpm run build\necho docker build -t a/b .", []),
+    "a line without end": (f"docker build -t a/b {'x' * 9000}\ndocker build -t a/c .", [BuildCommand(("a/c",))]),
     "an open quote": ("echo 'it\ndocker build -t a/b .", [BuildCommand(("a/b",))]),
     "an option without its word": ("docker build -t", [BuildCommand(("",))]),
 }

@@ -186,6 +186,7 @@ services:
   web: {image: ghcr.io/acme/web:1, build: .}
   db: {image: 'postgres:16-alpine'}
   mongo: {image: mongo:7}
+  job: {image: 'local/job:1', build: ./job}
   pinned: {image: 'acme/pinned@sha256:%s'}
   told: {image: '${IMAGE}'}
 """

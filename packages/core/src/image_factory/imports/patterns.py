@@ -7,6 +7,7 @@ Python's engine tries again and again, so that an expression whose tries could m
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
@@ -65,11 +66,18 @@ def expression(pattern: str, *, ignore_case: bool = False) -> Predicate:
         UserError: it is none, or could take too long.
     """
     _check_repeats(_checked(pattern))
-    try:
-        found = re.compile(pattern, re.IGNORECASE if ignore_case else 0)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise UserError(f"not a regular expression: {pattern[:80]!r} ({error})", hint="correct it") from error
+    found = _compiled(pattern, re.IGNORECASE if ignore_case else 0, pattern)
     return lambda text: len(text) <= MAX_TEXT and found.search(text) is not None
+
+
+def _compiled(text: str, flags: int, pattern: str) -> re.Pattern[str]:
+    """Return an expression; what Python's engine may come to read otherwise one day is no matter here."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return re.compile(text, flags)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise UserError(f"not a pattern: {pattern[:80]!r} ({error})", hint="correct it") from error
 
 
 def _checked(pattern: str) -> str:
@@ -148,7 +156,7 @@ class _Parts:
     def __init__(self, pattern: str, ignore_case: bool) -> None:
         flags = re.DOTALL | (re.IGNORECASE if ignore_case else 0)
         self._parts = [
-            None if part == "**" else re.compile(_translated(part), flags)
+            None if part == "**" else _compiled(_translated(part), flags, part)
             for part in pattern.removeprefix("./").split("/")
         ]
 
