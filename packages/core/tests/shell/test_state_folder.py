@@ -94,6 +94,21 @@ def test_a_second_reading_builds_only_what_is_new(tmp_path: Path, settled: bool)
     assert second.records.digest("alpine") != first.records.digest("alpine")
 
 
+def test_a_second_reading_forgets_a_bad_file_that_is_gone(tmp_path: Path) -> None:
+    write(tmp_path, "node")
+    (tmp_path / "debian.yaml").write_text("a: [")
+    cache = StateCache(tmp_path / "cache.json")
+    read_folder(tmp_path, BaseState, cache)
+    cache.save({name: file._replace(settled=True) for name, file in cache.load().items()})
+    first = read_folder(tmp_path, BaseState, cache)
+    (tmp_path / "debian.yaml").unlink()
+
+    second = read_folder(tmp_path, BaseState, cache, earlier=first)
+
+    assert (list(first.broken), list(second.broken)) == (["debian"], [])
+    assert read_folder(tmp_path, BaseState, cache, earlier=second) is second
+
+
 def test_a_cache_is_saved_when_there_is_time_and_where_something_is_new(tmp_path: Path) -> None:
     write(tmp_path, "node")
     cache, saves = StateCache(tmp_path / "cache.json"), list[Callable[[], None]]()

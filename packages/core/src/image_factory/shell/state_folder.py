@@ -195,6 +195,8 @@ def _read_folder(
         else:
             unread[name] = signature
     changed = bool(unread) or len(files) != len(known)
+    if earlier is not None and not changed and not broken and not earlier.broken:
+        return earlier
     if unread and ahead is not None:
         _take_parsed(folder, model, ahead.parsed(folder), unread, files, built)
     if unread:
