@@ -147,7 +147,13 @@ class Tree:
     def builds(self, home: Home) -> Iterator[BuildStep | ImageFactoryError]:
         """Yield the builds of the pipelines, and an error for each file that cannot be read."""
         folder = self.root / ".github/workflows"
-        names = sorted(each.name for each in folder.iterdir()) if folder.is_dir() else []
+        try:
+            names = sorted(each.name for each in folder.iterdir()) if folder.is_dir() else []
+        except OSError as error:
+            names = []
+            yield UserError(
+                f"cannot be listed: {error.strerror}", hint="it is left out", location=Location(str(folder))
+            )
         paths = [f".github/workflows/{name}" for name in names if name.endswith((".yml", ".yaml"))]
         for path in [*paths, ".gitlab-ci.yml"]:
             try:
