@@ -12,13 +12,15 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
-from benchmarks.harness import Figure, Job, Room, program
+from benchmarks.harness import Figure, Job, Room, Run, Sample, program
 from image_factory.testing.image_content import build_image
 from image_factory.testing.registry_server import RegistryServer
 
 SIZES = (1_000, 10_000)
 MEMORY = 500_000_000
 """Bytes that a run over 10,000 images may take."""
+DECIDING = 0.25
+"""The part of a run that deciding may be."""
 GROWTH = 1.2
 """Ten times the images may take this much more than ten times as long."""
 
@@ -31,6 +33,21 @@ with httpx.Client(trust_env=False) as client:
         answer = client.head(f"http://{sys.argv[1]}/v2/library/base/manifests/{number}")
         assert answer.headers["docker-content-digest"].startswith("sha256:")
 subprocess.run(["git", "-C", sys.argv[3], "status", "--porcelain"], check=True, capture_output=True)
+"""
+
+_DECIDING = """
+import os, sys, time
+from pathlib import Path
+from image_factory.decide.rebuilds import decide_rebuilds
+from image_factory.usecases.coordinate import gather_facts
+from image_factory_cli.folder import open_workbench
+
+bench = open_workbench(Path(sys.argv[1]), "text", None)
+facts, _ = gather_facts(bench)
+facts.images.items(), facts.bases.items()  # built, as observing builds them
+begin = time.perf_counter()
+decide_rebuilds(facts, now=bench.clock.now())
+print(time.perf_counter() - begin)
 """
 
 
@@ -66,11 +83,20 @@ def run(room: Room) -> Iterator[Figure]:
                 )
             )
             yield figures[-1]
+            yield Figure("deciding, beside the run", size, _deciding(room, root), figures[-1].ours, DECIDING)
     for small, large in pairwise(figures):
         times = GROWTH * large.size / small.size
         name = "run with nothing to learn, beside the smaller size"
         memory = MEMORY * large.size / SIZES[-1] / small.ours.peak
         yield Figure(name, large.size, large.ours, small.ours, times, memory)
+
+
+def _deciding(room: Room, root: Path) -> Sample:
+    runs = []
+    for _ in range(room.runs):
+        told = subprocess.run([sys.executable, "-c", _DECIDING, str(root)], check=True, capture_output=True, text=True)
+        runs.append(Run(float(told.stdout), 0))
+    return Sample(tuple(runs))
 
 
 def _checkout(folder: Path, size: int, server: RegistryServer) -> Path:
