@@ -33,13 +33,15 @@ class ImageFactoryError(Exception):
     """
 
     exit_code = 1
+    usual_hint = ""
+    """The hint of an error of this class that is given none."""
     is_logged = False
     """Whether it was logged where it was met, with more fields than can be told later."""
 
     def __init__(self, message: str, *, hint: str = "", location: Location | None = None) -> None:
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.hint = hint or self.usual_hint
         self.location = location
 
     def __str__(self) -> str:
@@ -154,6 +156,8 @@ class RemoteRefused(RemoteError):
 
 class ProtocolError(RemoteError):
     """An answer breaks its protocol: HTML for JSON, a wrong digest, an endless body, a foreign link."""
+
+    usual_hint = "check that the address is that of the service; if it is, tell those who run it"
 
 
 # --- security acts next ------------------------------------------------------------------------

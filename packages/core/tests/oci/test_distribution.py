@@ -196,6 +196,15 @@ def test_a_refusal_for_now_says_for_how_long() -> None:
         check_status(response(429, retry_after="30"), "x", NOW)
 
     assert caught.value.retry_after == timedelta(seconds=30)
+    assert caught.value.hint.startswith("try again in 30 s; ")
+
+
+def test_an_outage_says_for_how_long_where_it_is_known() -> None:
+    for headers, hint in (({"retry_after": "120"}, "try again in 120 s"), ({}, "try again later")):
+        with pytest.raises(Unavailable) as caught:
+            check_status(response(503, **headers), "x", NOW)
+
+        assert caught.value.hint == hint
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import ceil
 from urllib.parse import quote, urljoin, urlsplit
 
 from image_factory.errors import (
@@ -172,7 +173,7 @@ def check_status(response: HttpResponse, what: str, now: datetime) -> None:
         error = RateLimited(
             f"too many requests: {detail}",
             retry_after=wait,
-            hint="try again later; credentials raise the limit of most registries",
+            hint=f"{when_again(wait)}; credentials raise the limit of most registries",
         )
     elif status in (401, 403):
         hint = "missing or no access: check its name, and the credentials for its registry (docker login)"
@@ -180,12 +181,17 @@ def check_status(response: HttpResponse, what: str, now: datetime) -> None:
     elif status in (404, 410):
         error = RemoteNotFound(f"not found: {detail}", hint="check its name and its tag")
     elif status == 408 or status >= 500:
-        error = Unavailable(f"unavailable: {detail}", hint="try again later")
+        error = Unavailable(f"unavailable: {detail}", hint=when_again(wait))
     elif 400 <= status < 500:
         error = RemoteRefused(f"refused: {detail}", hint="is the address that of a registry?")
     else:
         error = ProtocolError(f"no answer of a registry: {detail}")
     raise error
+
+
+def when_again(wait: timedelta | None) -> str:
+    """Return a hint's words for when to ask again: in so many seconds, or later where nobody says."""
+    return f"try again in {ceil(wait.total_seconds())} s" if wait else "try again later"
 
 
 def read_head(response: HttpResponse, what: str) -> Digest | None:

@@ -24,7 +24,7 @@ from image_factory.oci.authentication import (
     read_token,
     token_request,
 )
-from image_factory.oci.distribution import Endpoint, RateLimit, check_status, read_rate_limit
+from image_factory.oci.distribution import Endpoint, RateLimit, check_status, read_rate_limit, when_again
 from image_factory.oci.manifest import MAX_MANIFEST
 from image_factory.oci.reference import DOCKER_HUB, Repository
 from image_factory.ports import Clock, Credentials, Http, HttpRequest, HttpResponse
@@ -274,7 +274,7 @@ class RegistrySession:
             raise RateLimited(
                 f"not asked: {what}; {account[0]} wants to be left alone until {until:%Y-%m-%d %H:%M:%S} UTC",
                 retry_after=until - now,
-                hint="try again later; credentials raise the limit of most registries",
+                hint=f"{when_again(until - now)}; credentials raise the limit of most registries",
             )
 
     def _check_quota(self, account: Account, request: HttpRequest, what: str) -> None:
@@ -286,11 +286,12 @@ class RegistrySession:
         if limit.limit is None or limit.remaining is None or limit.remaining > limit.limit // RESERVE:
             return
         until = noted + min(HOLD, limit.window or HOLD)
-        if self._clock.now() < until:
+        wait = until - self._clock.now()
+        if wait > timedelta():
             raise RateLimited(
                 f"not asked: {what}; of {limit.limit} pulls {limit.remaining} are left, which are kept for others",
-                retry_after=until - self._clock.now(),
-                hint="try again later; credentials raise the limit of most registries",
+                retry_after=wait,
+                hint=f"{when_again(wait)}; credentials raise the limit of most registries",
             )
 
     def _note(self, account: Account, response: HttpResponse) -> None:

@@ -23,7 +23,8 @@ def load_text(path: Path) -> str:
     except FileNotFoundError as error:
         raise NotFound(f"no such file: {path}", hint="give a path that exists") from error
     except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}", location=Location(str(path))) from error
+        hint = "check that it is a file, and that you may read it"
+        raise UserError(f"cannot be read: {error.strerror}", hint=hint, location=Location(str(path))) from error
     if len(data) > MAX_FILE:
         raise UserError(f"larger than {MAX_FILE:,} bytes", hint="split it", location=Location(str(path)))
     try:
@@ -61,4 +62,5 @@ def save_text(path: Path, *, old: str, new: str) -> None:
                 os.unlink(name)  # noqa: PTH108 - a name, not a path of ours
             raise
     except OSError as error:
-        raise UserError(f"cannot be written: {error.strerror}", location=Location(str(path))) from error
+        hint = "check that you may write into its folder, and that there is room"
+        raise UserError(f"cannot be written: {error.strerror}", hint=hint, location=Location(str(path))) from error

@@ -92,14 +92,14 @@ def scan(
         try:
             data = read_file(path)
         except OSError as error:
-            problems.append(UserError(f"cannot be read: {error.strerror}", location=Location(path)))
+            problems.append(_unread(f"cannot be read: {error.strerror}", path))
             continue
         count += 1
         wanted = finder.named_in(path, data)
         if not wanted:
             continue
         if len(data) > MAX_FILE:
-            problems.append(UserError(f"larger than {MAX_FILE:,} bytes", location=Location(path)))
+            problems.append(_unread(f"larger than {MAX_FILE:,} bytes", path))
             continue
         name = path[cut:] if path.startswith(top) else path
         places += finder.places(name.replace(os.sep, "/"), data, wanted)
@@ -123,7 +123,11 @@ def _walk(top: str, passed_by: set[str], problems: list[ImageFactoryError]) -> I
                     elif entry.is_file(follow_symlinks=False):
                         yield entry.path
         except OSError as error:
-            problems.append(UserError(f"cannot be listed: {error.strerror}", location=Location(folder)))
+            problems.append(_unread(f"cannot be listed: {error.strerror}", folder))
+
+
+def _unread(why: str, path: str) -> UserError:
+    return UserError(why, hint="what it names was not looked for: see to that by hand", location=Location(path))
 
 
 @dataclass(frozen=True, slots=True)
