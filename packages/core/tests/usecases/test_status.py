@@ -9,7 +9,9 @@ import pytest
 
 from image_factory.decide.eligibility import Reason
 from image_factory.errors import NotFound
+from image_factory.model.hold import Hold
 from image_factory.usecases.analyze import analyze
+from image_factory.usecases.coordinate import coordinate
 from image_factory.usecases.observe import observe
 from image_factory.usecases.status import Status, base_to_json, find_image, read_status, to_json
 
@@ -112,3 +114,23 @@ def test_a_base_s_json_names_its_dependents(moved: World) -> None:
     data = base_to_json(found.bases["node-22"], found.dependents["node-22"])
 
     assert (data["kind"], data["dependents"]) == ("base", ["web"])
+
+
+def test_json_says_what_is_decided_and_what_it_waits_for(moved: World) -> None:
+    bench = moved.bench()
+    bench.store.apply(bench.store.plan(holds=[Hold(name="web", image="web", reason="no", by="al", at=moved.now)]))
+
+    rebuild = to_json(status(moved).images["web"])["rebuild"]
+
+    assert (rebuild["status"], rebuild["until"], rebuild["blockedBy"]) == ("held", None, ["web"])
+    assert rebuild["because"] == "it is held by al until a person ends it: no"
+    assert rebuild["request"] is None
+    assert rebuild["causes"][0]["reason"] == "cooling-down"
+
+
+def test_what_is_shown_is_what_a_run_decides(moved: World) -> None:
+    found = status(moved)
+
+    assert found.facts is not None
+    assert found.plan.decisions["web"] == coordinate(moved.bench()).plan.decisions["web"]
+    assert found.images["web"].decision is found.plan.decisions["web"]

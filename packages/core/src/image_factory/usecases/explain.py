@@ -39,6 +39,18 @@ SHOWN_BUILDS = 3
 """The last rebuilds that are told; `history` tells all."""
 
 
+_STANDS = {
+    Reason.WAITS_FOR_PARENT: "It waits for what it is built on",
+    Reason.WAITS_FOR_GROUP: "It waits for its group",
+    Reason.WAITS_FOR_PLACE: "It waits for a place",
+    Reason.BACKING_OFF: "It is backing off",
+    Reason.UNDER_WAY: "Its rebuild is under way",
+    Reason.REQUESTED: "Its rebuild is requested",
+    Reason.CYCLE: "It cannot be rebuilt",
+}
+"""How a sentence begins, where it does not begin with what the reason is called."""
+
+
 def explain(status: Status, name: str, now: datetime) -> list[str]:
     """Return the sentences about the image or base image of that name.
 
@@ -218,7 +230,7 @@ def _verdict(image: ImageStatus, status: Status, now: datetime) -> Iterator[str]
         case Reason.COORDINATING:
             yield f"A rebuild is due, and its window is open{until}: {why}."
         case _:
-            yield f"It is {decision.reason}{until}: {why}."
+            yield f"{_STANDS.get(decision.reason, f'It is {decision.reason}')}{until}: {why}."
     yield from _blockers(decision, status)
 
 
