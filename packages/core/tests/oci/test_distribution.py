@@ -200,9 +200,9 @@ def test_a_refusal_for_now_says_for_how_long() -> None:
 
 
 def test_an_outage_says_for_how_long_where_it_is_known() -> None:
-    for headers, hint in (({"retry_after": "120"}, "try again in 120 s"), ({}, "try again later")):
+    for answer, hint in ((response(503, retry_after="120"), "try again in 120 s"), (response(503), "try again later")):
         with pytest.raises(Unavailable) as caught:
-            check_status(response(503, **headers), "x", NOW)
+            check_status(answer, "x", NOW)
 
         assert caught.value.hint == hint
 
