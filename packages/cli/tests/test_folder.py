@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -40,3 +41,22 @@ def test_a_flag_wins_over_the_environment(folder: Folder, monkeypatch: pytest.Mo
     assert open_workbench(folder.root, "text", None).root == folder.root
     with pytest.raises(NotFound):
         open_workbench(None, "text", None).images()
+
+
+@pytest.mark.parametrize(
+    ("words", "image"),
+    [
+        pytest.param(["explain", "nope"], "nope", id="an argument"),
+        pytest.param(["analyze", "--image", "nope"], "nope", id="an option"),
+        pytest.param(["observe", "--base", "nope"], "nope", id="the one of several"),
+        pytest.param(["observe", "--base", "nope", "--base", "no"], None, id="no single one"),
+    ],
+)
+def test_an_error_that_ends_a_command_names_its_image_in_logs(folder: Folder, words: list[str], image: str) -> None:
+    folder.managed("web")
+
+    ran = folder.run(*words, "--log-format", "json")
+
+    assert ran.code == 2
+    told = json.loads(ran.err.splitlines()[-1])
+    assert (told["image"], told["op"]) == (image, words[0])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
+from image_factory.errors import ImageFactoryError
 from image_factory_cli.logs import LogFormat, configure_logs
 from image_factory_cli.progress import progress_for
 
@@ -32,9 +34,32 @@ def folder_options(command: Command) -> Command:
             help="How much to say on standard error. [default: warning, or info with --log-format json]",
         ),
     ]
+    told = _tell_image(command)
     for option in reversed(options):
-        command = option(command)
-    return command
+        told = option(told)
+    return told
+
+
+def _tell_image(command: Command) -> Command:
+    """Have the errors that end a command name the image that it was asked for, for those who read logs."""
+
+    @functools.wraps(command)
+    def told(*arguments: Any, **parameters: Any) -> Any:
+        try:
+            return command(*arguments, **parameters)
+        except ImageFactoryError as error:
+            error.image = error.image or _named_image(parameters)
+            raise
+
+    return cast("Command", told)
+
+
+def _named_image(parameters: Mapping[str, Any]) -> str | None:
+    for key in ("image", "name", "images", "names"):
+        match parameters.get(key):
+            case str(name) | (str(name),):
+                return name
+    return None
 
 
 def open_workbench(

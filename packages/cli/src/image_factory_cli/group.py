@@ -114,7 +114,7 @@ def log_error(error: ImageFactoryError, *, op: str) -> None:
         return
     configure_logs("json", "error")
     where = None if error.location is None else str(error.location)
-    fields = {"image": None, "op": op, "input": where, "hint": error.hint}
+    fields = {"image": error.image, "op": op, "input": where, "hint": error.hint}
     logging.getLogger("image_factory").error(error.message, extra=fields)
 
 

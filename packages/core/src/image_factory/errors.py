@@ -35,6 +35,8 @@ class ImageFactoryError(Exception):
     exit_code = 1
     usual_hint = ""
     """The hint of an error of this class that is given none."""
+    image: str | None = None
+    """The image that was asked for, where a command named one."""
     is_logged = False
     """Whether it was logged where it was met, with more fields than can be told later."""
 
