@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -213,6 +214,9 @@ class Shown(RebuildWorld):
 
     def __repr__(self) -> str:
         return f"Shown({list(self.images)}, {self.now})"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))
 
 
 @st.composite

@@ -26,8 +26,8 @@ def test_it_decides_only_when_something_can_change() -> None:
     simulation.run([move(world, "node", 1, START + DAY)], NEVER)
 
     assert [build.requested_at for build in simulation.builds] == [START + 8 * DAY + timedelta(minutes=30)]
-    # At the start, the move, the end of the delay, that of the window, and that of the build.
-    assert simulation.steps == 5
+    # At the start, the move, the end of the delay, that of the window, after the request, and at the build's end.
+    assert simulation.steps == 6
 
 
 def test_images_that_share_nothing_are_not_decided_on_again() -> None:

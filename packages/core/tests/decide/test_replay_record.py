@@ -106,6 +106,28 @@ def test_a_build_that_failed_fails_again_and_its_next_attempt_ends_as_it_did() -
     assert shown(builds) == shown(find_recorded(world.facts()).builds)
 
 
+def test_other_inputs_end_a_backing_off_when_they_become_eligible() -> None:
+    world = RebuildWorld()
+    world.set_policy(window=timedelta())
+    world.enroll("web", ["node"], delay=HOUR)
+    for minutes in (30, 30):
+        world.wait(minutes=minutes)
+        world.move("node")
+    world.wait(minutes=30)
+    world.run()
+    world.wait(minutes=10)
+    world.finish("web", RequestStatus.FAILED)
+    world.wait(minutes=20)
+    world.run()
+    world.wait(minutes=10)
+    world.finish("web")
+
+    builds = replayed(world).builds
+
+    assert [one.requested_at for one in builds] == [START + 1.5 * HOUR, START + 2 * HOUR]
+    assert shown(builds) == shown(find_recorded(world.facts()).builds)
+
+
 def test_what_a_person_ordered_is_ordered_under_any_policy() -> None:
     world = RebuildWorld()
     world.enroll("web", ["node"], delay=10 * DAY)
@@ -220,6 +242,9 @@ class Life(RebuildWorld):
     def __repr__(self) -> str:
         return f"Life({list(self.images)}, {self.now})"
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))
+
 
 @st.composite
 def lives(draw: st.DrawFn) -> RebuildWorld:
@@ -254,16 +279,16 @@ def lives(draw: st.DrawFn) -> RebuildWorld:
                 world.finish(name, RequestStatus.FAILED if failed else RequestStatus.SUCCEEDED)
         if draw(st.integers(0, 9)) == 0:
             world.move(draw(st.sampled_from(["node", "nginx"])))
-        for decision in world.run():
-            ends[decision.image] = world.now + draw(st.integers(1, 4)) * STEP
+        while due := world.run():  # runs follow each other until there is nothing to do
+            ends.update({decision.image: world.now + draw(st.integers(1, 4)) * STEP for decision in due})
         world.now += STEP
     while ends:
         for name, at in sorted(ends.items()):
             if at <= world.now:
                 del ends[name]
                 world.finish(name)
-        for decision in world.run():
-            ends[decision.image] = world.now + STEP
+        while due := world.run():
+            ends.update({decision.image: world.now + STEP for decision in due})
         world.now += STEP
     return world
 

@@ -437,6 +437,9 @@ class Simulation:
             self._push(at, _Wake(part))
         for decision in plan.due:
             self._request(decision)
+        # What is requested now changes what others wait for: the next run would see it.
+        for part in sorted({self._part_of[decision.image] for decision in plan.due}):
+            self._push(now, _Wake(part, True))
 
     def _request(self, decision: Decision) -> None:
         name = decision.image
