@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from image_factory.errors import InvalidReference, InvalidState, NotFound
+from image_factory.errors import Conflict, InvalidReference, InvalidState, NotFound
 from image_factory.testing.clock import FixedClock
 from image_factory.usecases.analyze import analyze
 from image_factory.usecases.observe import Observation, observe, record_observed
@@ -224,6 +224,15 @@ def test_a_named_base_is_asked_alone(analyzed: World) -> None:
 def test_a_name_that_nobody_knows_is_an_error(analyzed: World) -> None:
     with pytest.raises(NotFound, match="'nope'"):
         run(analyzed, "nope")
+
+
+def test_why_an_image_is_not_watched_is_told_without_a_digest_too(analyzed: World) -> None:
+    analyzed.enroll("web", "api", {"name": "redis", "repository": "redis", "tag": "7"})
+
+    with pytest.raises(NotFound, match="'redis' is enrolled, but not analyzed yet"):
+        run(analyzed, "redis")
+    with pytest.raises(Conflict, match="'web' is a managed image"):
+        run(analyzed, "web")
 
 
 def test_a_pinned_base_is_not_asked(world: World) -> None:

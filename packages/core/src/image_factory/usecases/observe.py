@@ -84,6 +84,8 @@ def observe(bench: Workbench, names: Iterable[str] = (), *, jobs: int = 8, due_o
 
     Raises:
         NotFound: a name is no base image and no external image.
+        Conflict: a name is that of a managed image.
+        InvalidState: a name is that of a record that cannot be read.
     """
     images, bases = bench.store.images(), bench.store.bases()
     watched_bases = {name: base for name, base in bases.records.items() if _is_watched(base)}
@@ -91,9 +93,8 @@ def observe(bench: Workbench, names: Iterable[str] = (), *, jobs: int = 8, due_o
     wanted = list(dict.fromkeys(names))
     for name in wanted:
         if name not in bases.records and name not in watched_images:
-            raise NotFound(
-                f"no base image and no external image is called {name!r}", hint="image-factory status lists them"
-            )
+            broken = bases.broken.get(name) or images.broken.get(name)
+            raise broken or _not_watched(bench, name, is_managed=name in images.records)
     chosen = wanted or [*watched_bases, *watched_images]
     next_at = None
     if due_only and not wanted:
@@ -158,7 +159,7 @@ def record_observed(bench: Workbench, name: str, digest: str) -> Observation:
 
     Raises:
         NotFound: `name` is no base image and no external image.
-        Conflict: an external image is watched by several tags, and none was seen yet.
+        Conflict: it is a managed image, or an external image is watched by several tags, and none was seen yet.
         InvalidReference: `digest` is none.
     """
     Digest.parse(digest)
