@@ -206,6 +206,21 @@ def test_what_a_person_has_stopped_since_is_not_started(world: Any, builds: Buil
     assert ("closing" if thing == "freeze" else "it breaks") in outcome.reason
 
 
+@pytest.mark.parametrize("name", ["web", DIGEST[: len("sha256:") + 12].replace(":", "-")], ids=["image", "digest"])
+def test_nothing_is_started_past_a_hold_that_cannot_be_read(world: Any, builds: Builds, name: str) -> None:
+    ask(world, request(world, "web"))
+    holds = world.root / "state/holds"
+    holds.mkdir()
+    (holds / f"{name}.yaml").write_text("{{{\n")
+
+    claimed = claim(world.bench(), OURS)
+
+    assert claimed.requests == ()
+    (outcome,) = claimed.outcomes
+    assert isinstance(outcome, Skipped)
+    assert "its hold cannot be read" in outcome.reason
+
+
 def test_a_child_waits_for_its_parent_and_is_built_with_what_that_has_by_then(world: Any, builds: Builds) -> None:
     world.service("web", "FROM ghcr.io/acme/api:1\n")
     bench = world.bench()

@@ -149,6 +149,21 @@ def test_an_image_on_hold_is_refused_unless_somebody_insists(world: Any, builds:
     assert start(world, force=True).status is RequestStatus.DISPATCHED
 
 
+@pytest.mark.parametrize("thing", ["image", "digest"])
+def test_a_hold_that_cannot_be_read_holds(world: Any, builds: Builds, thing: str) -> None:
+    world.later(days=7)
+    digest = str(world.bench().store.bases().records["alpine-3-22"].runtime.current_digest)
+    holds = world.root / "state/holds"
+    holds.mkdir()
+    name = "web" if thing == "image" else digest[: len("sha256:") + 12].replace(":", "-")
+    (holds / f"{name}.yaml").write_text("{{{\n")
+
+    with pytest.raises(VerificationError, match="held"):
+        start(world)
+
+    assert builds.asked == []
+
+
 def test_a_request_that_waits_for_approval_is_approved_and_started_as_it_stands(world: Any, builds: Builds) -> None:
     waiting(world, "needs-approval")
 

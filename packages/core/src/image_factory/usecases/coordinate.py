@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from image_factory.decide.eligibility import Reason
 from image_factory.decide.rebuilds import Decision, Facts, Policy, RebuildPlan, decide_rebuilds
@@ -131,6 +132,22 @@ def unreadable_holds(
             reason = f"its hold cannot be read: {error.message}"
             found[update.new_digest] = Hold(name=name, digest=update.new_digest, reason=reason, at=update.at)
     return tuple(found.values())
+
+
+def doubtful_holds(broken: Mapping[str, ImageFactoryError], digests: Iterable[str], at: datetime) -> tuple[Hold, ...]:
+    """Return holds in the place of those that cannot be read: of images, and of these digests."""
+    found = [
+        Hold(name=name, image=name, reason=f"its hold cannot be read: {error.message}", at=at)
+        for name, error in broken.items()
+        if not name.startswith("sha256-")
+    ]
+    for digest in dict.fromkeys(digests):
+        name = digest[:_HOLD_NAME].replace(":", "-", 1)
+        if name in broken:
+            found.append(
+                Hold(name=name, digest=digest, reason=f"its hold cannot be read: {broken[name].message}", at=at)
+            )
+    return tuple(found)
 
 
 _HOLD_NAME = len("sha256:") + 12

@@ -31,6 +31,7 @@ from image_factory.model.request import Dispatch, RebuildRequest, RequestStatus
 from image_factory.model.settings import Freeze
 from image_factory.ports import BuildRequest, BuildRun, BuildTrigger
 from image_factory.shell.store import FileChange
+from image_factory.usecases.coordinate import doubtful_holds
 from image_factory.usecases.outcome import Done, Failed, Outcome, Skipped
 from image_factory.usecases.requests import NOT_ENROLLED, OpenRequests, open_requests, plan_requests
 from image_factory.usecases.status import instant
@@ -84,7 +85,7 @@ def claim(bench: Workbench, by: str, names: Iterable[str] = ()) -> Claimed:
     """
     now = bench.clock.now().replace(microsecond=0)
     found = open_requests(bench, _may_start, names)
-    held = active_holds(bench.store.holds().records.values() if found.requests else (), now)
+    held = _holds(bench, found.requests, now)
     ours: list[RebuildRequest] = []
     new: list[RebuildRequest] = []
     outcomes: list[Outcome] = [Failed(name, error) for name, error in sorted(found.problems.items())]
@@ -115,6 +116,15 @@ def claim(bench: Workbench, by: str, names: Iterable[str] = ()) -> Claimed:
         ours.append(claimed)
         new.append(claimed)
     return Claimed(tuple(ours), plan_requests(bench, new), tuple(outcomes), tuple(events))
+
+
+def _holds(bench: Workbench, requests: Sequence[RebuildRequest], now: datetime) -> Holds:
+    """Return what is held of these requests; a hold that cannot be read holds too."""
+    if not requests:
+        return active_holds((), now)
+    loaded = bench.store.holds()
+    pinned = (each.digest for request in requests for each in request.digests)
+    return active_holds((*loaded.records.values(), *doubtful_holds(loaded.broken, pinned, now)), now)
 
 
 def _with_parents(request: RebuildRequest, images: Mapping[str, ImageState]) -> RebuildRequest:

@@ -18,9 +18,10 @@ from image_factory.decide.holds import active_holds
 from image_factory.decide.pins import pin_digests
 from image_factory.errors import Conflict, NotFound, VerificationError
 from image_factory.model.enrollment import Enrollment
-from image_factory.model.image_state import DiscoveryStatus, ImageState
+from image_factory.model.image_state import BaseState, DiscoveryStatus, ImageState
 from image_factory.model.request import RebuildRequest, RequestStatus
 from image_factory.shell.store import FileChange
+from image_factory.usecases.coordinate import doubtful_holds
 from image_factory.usecases.dispatch import claimed_by
 from image_factory.usecases.status import instant
 from image_factory.usecases.trigger import PreparedBuild, new_request_id, prepare_build
@@ -141,10 +142,11 @@ def _read(
     """Return how an image stands, what a rebuild of it takes in, and why it is not due; nothing of an unread one."""
     if state is None:
         return None, (), None
-    held = active_holds(bench.store.holds().records.values(), now)
-    causes = find_causes(
-        state, enrollment, bases=bench.store.bases().records, images=images, now=now, held=held.digest_ends
-    )
+    bases, holds = bench.store.bases().records, bench.store.holds()
+    records: tuple[ImageState | BaseState, ...] = (*images.values(), *bases.values())
+    digests = (update.new_digest for record in records for update in record.history.update_history)
+    held = active_holds((*holds.records.values(), *doubtful_holds(holds.broken, digests, now)), now)
+    causes = find_causes(state, enrollment, bases=bases, images=images, now=now, held=held.digest_ends)
     reason = _reason(state, causes)
     refusal: VerificationError | None
     stopped = held.image(state.name) or frozen(state.name, bench.settings.freezes, now)
