@@ -16,14 +16,14 @@ from hashlib import sha256
 from itertools import count
 from typing import Protocol
 
-from image_factory.decide.absorption import SUCCEEDED, built_in
+from image_factory.decide.absorption import SUCCEEDED
 from image_factory.decide.causes import input_named
 from image_factory.decide.eligibility import Reason, add
-from image_factory.decide.groups import find_groups
 from image_factory.decide.plan import Decision, Facts
 from image_factory.decide.rebuilds import decide_rebuilds
+from image_factory.decide.replay_parts import find_children, find_parts
 from image_factory.decide.replay_trim import TRIM_AFTER, trim
-from image_factory.model.enrollment import Enrollment, Kind
+from image_factory.model.enrollment import Enrollment
 from image_factory.model.image_state import BaseState, Build, DigestUpdate, ImageState
 from image_factory.model.request import RebuildCause, RebuildRequest, RequestStatus
 
@@ -163,8 +163,8 @@ class Simulation:
         self._agenda: list[tuple[datetime, int, int, Happening | _Finish | _Wake]] = []
         self._order = count()
         self._attempts: dict[Inputs, int] = {}
-        self._parts, self._part_of, self._parts_on = _parts(self.images, self.bases, self._all)
-        self._children = _children(self.images, self.bases, self._all)
+        self._parts, self._part_of, self._parts_on = find_parts(self.images, self.bases, self._all)
+        self._children = find_children(self.images, self.bases, self._all)
         self._delays = {
             part: {self._all[name].rebuild_delay for name in members if name in self._all}
             for part, members in self._parts.items()
@@ -463,49 +463,3 @@ class Simulation:
             inputs=decision.inputs,
         )
         self._open.add(name)
-
-
-def _children(
-    images: Mapping[str, ImageState], bases: Mapping[str, BaseState], enrollments: Mapping[str, Enrollment]
-) -> dict[str, list[str]]:
-    """Return the images that are built on each managed image."""
-    found: dict[str, list[str]] = {}
-    for name in sorted(enrollments):
-        for source_name in built_in(images[name]) if name in images else ():
-            source = input_named(source_name, bases, images)
-            if isinstance(source, ImageState):
-                found.setdefault(source.name, []).append(name)
-    return found
-
-
-def _parts(
-    images: Mapping[str, ImageState], bases: Mapping[str, BaseState], enrollments: Mapping[str, Enrollment]
-) -> tuple[dict[int, tuple[str, ...]], dict[str, int], dict[str, set[int]]]:
-    """Return the parts of the graph that share nothing but places: members by part, part by image, parts by base."""
-    names = sorted({*enrollments, *(name for name, image in images.items() if image.kind is Kind.MANAGED)})
-    lead = {name: name for name in names}
-
-    def find(name: str) -> str:
-        while lead[name] != name:
-            lead[name] = lead[lead[name]]
-            name = lead[name]
-        return name
-
-    named: dict[str, set[str]] = {}
-    for name in names:
-        for source_name in built_in(images[name]) if name in images else ():
-            source = input_named(source_name, bases, images)
-            if isinstance(source, ImageState) and source.name in lead:
-                lead[find(name)] = find(source.name)
-            elif isinstance(source, BaseState):
-                named.setdefault(source.name, set()).add(name)
-    for members in find_groups(enrollments).values():
-        for name in members:
-            lead[find(name)] = find(members[0])
-    numbers: dict[str, int] = {}
-    part_of = {name: numbers.setdefault(find(name), len(numbers)) for name in names}
-    parts: dict[int, list[str]] = {}
-    for name, part in part_of.items():
-        parts.setdefault(part, []).append(name)
-    on = {base: {part_of[name] for name in users} for base, users in named.items()}
-    return {part: tuple(members) for part, members in parts.items()}, part_of, on
