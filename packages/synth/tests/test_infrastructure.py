@@ -21,6 +21,14 @@ def test_the_namespace_comes_first_and_is_labelled_for_the_project() -> None:
     )
 
 
+def test_stages_of_a_role_are_promoted_by_its_label() -> None:
+    config = infrastructure(KargoSettings(), ["observe"])[-1].document(KargoVersion(1, 11))
+
+    assert config["spec"]["promotionPolicies"] == [
+        {"stageSelector": {"matchLabels": {"image-factory.io/role": "observe"}}, "autoPromotionEnabled": True}
+    ]
+
+
 def test_the_namespace_is_a_setting() -> None:
     names = {resource.metadata.name for resource in infrastructure(KargoSettings(namespace="elsewhere"))}
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,20 @@ from image_factory.model.enrollment import SelectionStrategy
 from image_factory.model.settings import KargoSettings
 from image_factory_synth.charts import plan_charts
 from image_factory_synth.data import ANY_TAG, Inventory, ManagedImage, Role, WatchedImage
-from image_factory_synth.schemas import Schemas, SchemaViolation, check_resources, json_schema, load_schemas, problems
+from image_factory_synth.schemas import (
+    Schemas,
+    SchemaViolation,
+    check_resources,
+    crd_schemas,
+    json_schema,
+    load_schemas,
+    problems,
+)
 from image_factory_synth.versions import KNOWN, KargoVersion
 
 pytest.importorskip("jsonschema", reason="jsonschema is not installed: pip install 'image-factory-synth[validate]'")
 
+CLUSTER = KargoSettings(state_repository="https://git.example.com/state.git", job_image="ghcr.io/acme/tool:1")
 CHECKOUT = Path(__file__).resolve().parents[3]
 RELEASES = {KargoVersion(1, 9): "1.9.10", KargoVersion(1, 10): "1.10.10", KargoVersion(1, 11): "1.11.2"}
 
@@ -30,13 +40,15 @@ def schemas_of(version: KargoVersion) -> Schemas:
     folder = Path(named) if named else CHECKOUT.parent / "shared" / "schemas"
     if not (folder / "kargo" / RELEASES[version]).is_dir():
         pytest.skip(f"no schemas of Kargo {version} in {folder}; IMAGE_FACTORY_SCHEMAS names another folder")
-    return load_schemas(folder / "kargo" / RELEASES[version])
+    kargo = load_schemas(folder / "kargo" / RELEASES[version])
+    kinds = dict(kargo.kinds)
+    for file in sorted((folder / "argo-rollouts").glob("*/*-template-crd.yaml")):
+        kinds |= crd_schemas(file.read_bytes())
+    return replace(kargo, kinds=kinds)
 
 
 def documents(inventory: Inventory, version: KargoVersion) -> list[dict[str, Any]]:
-    return [
-        document for chart in plan_charts(inventory, KargoSettings(), version).charts for document in chart.documents
-    ]
+    return [document for chart in plan_charts(inventory, CLUSTER, version).charts for document in chart.documents]
 
 
 NAMES = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?", fullmatch=True)

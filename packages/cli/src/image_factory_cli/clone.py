@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import click
 
 from image_factory.errors import UserError
 from image_factory_cli.folder import open_workbench, workbench
 from image_factory_cli.logs import LogFormat
+
+
+def clone_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--git-repo` and `--git-branch`, which `opened_folder` takes."""
+    branch = click.option("--git-branch", metavar="BRANCH", help="The branch of --git-repo.")
+    repository = click.option(
+        "--git-repo", metavar="URL", help="Clone the state repository from here, and push what is learned."
+    )
+    return repository(branch(command))
 
 
 @contextlib.contextmanager
@@ -31,6 +41,7 @@ def opened_folder(
         yield open_workbench(directory, log_format, log_level), False
         return
     import os
+    import tempfile
 
     from image_factory.model.settings import Settings
     from image_factory.shell.git_clone import clone, push_credentials

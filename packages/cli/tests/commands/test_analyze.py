@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 import yaml
+
+from image_factory.model.settings import KargoSettings
 
 Folder = Any  # of this package's conftest
 
@@ -136,6 +139,33 @@ def test_a_job_clones_the_state_repository_and_pushes_what_it_learns(web: Folder
     assert "and pushed" in ran.out
     assert web.git("log", "--format=%s", "main", folder=bare).splitlines()[0] == "Analyze web"
     assert not (web.root / "state").exists()
+
+
+def test_the_words_of_the_generated_job_analyze_and_push(web: Folder, tmp_path: Any) -> None:
+    jobs = pytest.importorskip("image_factory_synth.jobs", reason="image-factory-synth is not installed")
+    web.git("add", ".")
+    web.git("commit", "--quiet", "--message", "Enroll web")
+    bare = tmp_path / "state.git"
+    web.git("clone", "--quiet", "--bare", str(web.checkout), str(bare), folder=tmp_path)
+    given = {
+        "imageName": "web",
+        "imageTag": "1.0.0",
+        "imageDigest": f"sha256:{'a' * 64}",
+        "dockerfile": "web/Dockerfile",
+        "sourceRepo": str(web.services),
+        "sourceProvider": "git",
+        "gitRepo": str(bare),
+        "gitBranch": "main",
+    }
+    settings = KargoSettings(state_repository=str(bare), job_image="ghcr.io/acme/tool:1")
+    template = next(one for one in jobs.jobs(settings) if one.metadata.name == jobs.ANALYZE)
+    (container,) = template.spec.metrics[0].provider.job.spec.template.spec.containers
+
+    words = [re.sub(r"{{args[.](\w+)}}", lambda found: given[found[1]], word) for word in container.args]
+    ran = web.run(*words)
+
+    assert ran.code == 0, ran.err
+    assert web.git("log", "--format=%s", "main", folder=bare).splitlines()[0] == "Analyze web"
 
 
 @pytest.mark.parametrize(

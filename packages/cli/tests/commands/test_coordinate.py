@@ -52,6 +52,20 @@ def test_a_dry_run_prints_the_request_and_writes_none(moved: Any) -> None:
     assert not (moved.root / "state/rebuild-requests").exists()
 
 
+def test_a_job_decides_on_a_clone_and_pushes(moved: Any, tmp_path: Any) -> None:
+    move(moved)
+    moved.git("add", ".")
+    moved.git("commit", "--quiet", "--message", "Enroll web")
+    bare = tmp_path / "state.git"
+    moved.git("clone", "--quiet", "--bare", str(moved.checkout), str(bare), folder=tmp_path)
+
+    ran = moved.run("coordinate", f"--git-repo={bare}", "--git-branch=main", "--image-factory-dir=image-factory")
+
+    assert ran.code == 0, ran.err
+    assert moved.git("log", "-1", "--format=%s", "main", folder=bare).strip() == "Request rebuilds of web"
+    assert not (moved.root / "state/rebuild-requests").exists()
+
+
 def test_as_json_every_decision_has_its_reason(moved: Any) -> None:
     (decision,) = moved.run("coordinate", "--json").json["decisions"]
 

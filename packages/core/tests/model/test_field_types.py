@@ -226,6 +226,8 @@ def test_a_token_in_a_clone_url_is_refused_and_not_repeated() -> None:
         pytest.param("KargoVersion", "1.11", "latest", id="a version has numbers"),
         pytest.param("CommitterName", "Image Factory Bot", "a <b>", id="a committer's name has no brackets"),
         pytest.param("WebAddress", "https://mirror.example.com/hub", "https://u:p@x/", id="an address has no password"),
+        pytest.param("PinnedImage", "ghcr.io/a/b:1.2", "ghcr.io/a/b:latest", id="a pinned image has no moving tag"),
+        pytest.param("PinnedImage", f"a.io/b@sha256:{'0' * 64}", "a.io/b", id="a pinned image has a tag or digest"),
         pytest.param("GitHost", "git.example.com:8443", "a..b", id="a host has no empty part"),
     ],
 )

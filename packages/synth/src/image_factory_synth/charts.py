@@ -12,6 +12,7 @@ from image_factory.model.settings import KargoSettings
 from image_factory_synth.data import Inventory
 from image_factory_synth.fields import Document
 from image_factory_synth.infrastructure import infrastructure
+from image_factory_synth.jobs import jobs
 from image_factory_synth.versions import KargoVersion
 from image_factory_synth.warehouses import Planned, plan_warehouses
 
@@ -71,7 +72,9 @@ def plan_charts(
 
 def infrastructure_chart(settings: KargoSettings, version: KargoVersion) -> Chart:
     """Return the chart that stands before all images; raises what `plan_charts` raises."""
-    return Chart("infrastructure", tuple(resource.document(version) for resource in infrastructure(settings)))
+    return Chart(
+        "infrastructure", tuple(resource.document(version) for resource in (*infrastructure(settings), *jobs(settings)))
+    )
 
 
 def resource_key(document: Document) -> str:

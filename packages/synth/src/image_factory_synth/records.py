@@ -95,8 +95,25 @@ class Project(Resource):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StageSelector:
+    """The stages that a policy is for."""
+
+    match_labels: dict[str, str] = written("matchLabels", required=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromotionPolicy:
+    """Whether stages take new Freight by themselves. The first that matches a stage decides."""
+
+    stage: StageSelector = written("stageSelector", required=True)
+    is_automatic: bool = written("autoPromotionEnabled", required=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectConfigSpec:
-    """Nothing yet: promotion policies belong to stages, and come with them."""
+    """Which stages promote by themselves; none does that no policy names."""
+
+    promotion_policies: tuple[PromotionPolicy, ...] | None = written("promotionPolicies", first=(1, 7))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,8 +19,17 @@ import yaml
 from image_factory.errors import NotFound, UnknownPlugin, UserError
 
 EXTRA = "image-factory-synth[validate]"
-_CORE = frozenset({("v1", "Namespace")})
-"""Resources of Kubernetes itself, which no CRD describes."""
+_UNCHECKED = frozenset(
+    {
+        ("v1", "Namespace"),
+        ("v1", "ServiceAccount"),
+        ("rbac.authorization.k8s.io/v1", "Role"),
+        ("rbac.authorization.k8s.io/v1", "RoleBinding"),
+        ("batch/v1", "CronJob"),
+        ("argoproj.io/v1alpha1", "AnalysisTemplate"),
+    }
+)
+"""Resources of Kubernetes itself, which no CRD describes, and of Argo Rollouts: checked where its CRD lies there."""
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -46,15 +55,22 @@ def load_schemas(folder: Path) -> Schemas:
     """
     kinds: dict[tuple[str, str], Mapping[str, Any]] = {}
     for file in sorted((folder / "crds").glob("*.yaml")):
-        for crd in yaml.load_all(file.read_bytes(), _Loader):
-            if isinstance(crd, dict) and crd.get("kind") == "CustomResourceDefinition":
-                kinds.update(_kinds(crd["spec"]))
+        kinds |= crd_schemas(file.read_bytes())
     if not kinds:
         raise NotFound(f"no CustomResourceDefinition in {folder / 'crds'}", hint="give the folder of one Kargo release")
     subscriptions = {
         file.stem: json.loads(file.read_bytes()) for file in sorted((folder / "subscriptions").glob("*.json"))
     }
     return Schemas(kinds, subscriptions)
+
+
+def crd_schemas(text: bytes) -> dict[tuple[str, str], Mapping[str, Any]]:
+    """Return the JSON Schemas of a YAML stream's CustomResourceDefinitions, by apiVersion and kind."""
+    kinds: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for crd in yaml.load_all(text, _Loader):
+        if isinstance(crd, dict) and crd.get("kind") == "CustomResourceDefinition":
+            kinds.update(_kinds(crd["spec"]))
+    return kinds
 
 
 def _kinds(spec: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], Mapping[str, Any]]]:
@@ -118,7 +134,7 @@ def problems(document: Mapping[str, Any], schemas: Schemas) -> Iterator[str]:
     kind = (str(document.get("apiVersion")), str(document.get("kind")))
     schema = schemas.kinds.get(kind)
     if schema is None:
-        if kind not in _CORE:
+        if kind not in _UNCHECKED:
             yield f"no schema of {kind[0]} {kind[1]}"
         return
     # `metadata` is Kubernetes' own; a CRD says no more of it than that it is an object.

@@ -12,6 +12,7 @@ import click
 from image_factory.errors import UserError
 from image_factory.usecases.analysis_memory import Revisions, ask_analysis, local_revisions, recall_analysis
 from image_factory.usecases.outcome import Outcome, Skipped, exit_code
+from image_factory_cli.clone import clone_options, opened_folder
 from image_factory_cli.folder import folder_options
 from image_factory_cli.logs import LogFormat
 from image_factory_cli.metrics import metrics_option, record_metrics
@@ -42,8 +43,7 @@ if TYPE_CHECKING:
 @click.option("--dockerfile", metavar="PATH", help="Read this Dockerfile in place of the enrollment's.")
 @click.option("--source-repo", metavar="REPO", help="Read it from this repository in place of the enrollment's.")
 @click.option("--source-provider", metavar="NAME", help="Through this source plugin in place of the enrollment's.")
-@click.option("--git-repo", metavar="URL", help="Clone the state repository from here, and push what is learned.")
-@click.option("--git-branch", metavar="BRANCH", help="The branch of --git-repo.")
+@clone_options
 @click.option("--jobs", type=click.IntRange(1, 64), default=8, show_default=True, help="Dockerfiles to fetch at once.")
 @click.option("--dry-run", is_flag=True, help="Print what would change as a diff, and write nothing.")
 @click.option("--commit/--no-commit", default=True, show_default=True, help="Commit what is written, in one commit.")
@@ -73,8 +73,6 @@ def command(
     **rest: Any,
 ) -> int:
     """Find the base images of enrolled images in their Dockerfiles, and record them."""
-    from image_factory_cli.clone import opened_folder
-
     given = {
         "--tag": tag,
         "--digest": digest,

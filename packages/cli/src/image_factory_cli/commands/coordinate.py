@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from image_factory.usecases.outcome import Outcome, Skipped, exit_code
+from image_factory_cli.clone import clone_options, opened_folder
 from image_factory_cli.folder import folder_options
 from image_factory_cli.logs import LogFormat
 from image_factory_cli.notices import notify_option, tell
@@ -19,10 +20,13 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="Example: image-factory coordinate --dry-run --verbose")
+@clone_options
 @notify_option
 @step_options
 @folder_options
 def command(
+    git_repo: str | None,
+    git_branch: str | None,
     notify: bool,
     dry_run: bool,
     commit: bool,
@@ -41,10 +45,11 @@ def command(
     from image_factory.usecases.commit import changed_names, until_settled
     from image_factory.usecases.coordinate import coordinate
     from image_factory_cli.commands.analyze import sentences
-    from image_factory_cli.folder import open_workbench
 
-    bench = open_workbench(directory, log_format, log_level)
-    manner = Manner(commit, push, as_json, verbose, log_format == "json")
+    bench, must_push = click.get_current_context().with_resource(
+        opened_folder(directory, git_repo, git_branch, log_format, log_level)
+    )
+    manner = Manner(commit, push or must_push, as_json, verbose, log_format == "json")
 
     def decide() -> tuple[Coordination, Committed | None]:
         decided = coordinate(bench)

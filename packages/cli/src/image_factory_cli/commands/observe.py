@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import click
 
 from image_factory.errors import UserError
 from image_factory.usecases.outcome import exit_code
+from image_factory_cli.clone import clone_options, opened_folder
 from image_factory_cli.folder import folder_options
 from image_factory_cli.logs import LogFormat
 from image_factory_cli.notices import notify_option, tell
@@ -33,6 +33,7 @@ from image_factory_cli.render import (
 @click.option("--dry-run", is_flag=True, help="Ask, print what would change as a diff, and write nothing.")
 @click.option("--commit/--no-commit", default=True, show_default=True, help="Commit what is written, in one commit.")
 @click.option("--push", is_flag=True, help="Push the commit, with rebase and retry.")
+@clone_options
 @notify_option
 @click.option("--json", "as_json", is_flag=True, help="Write the outcomes as JSON.")
 @click.option("-v", "--verbose", is_flag=True, help="List unchanged images too.")
@@ -45,6 +46,8 @@ def command(
     dry_run: bool,
     commit: bool,
     push: bool,
+    git_repo: str | None,
+    git_branch: str | None,
     notify: bool,
     as_json: bool,
     verbose: bool,
@@ -56,11 +59,12 @@ def command(
     from image_factory.usecases.commit import Committed, changed_names, until_settled, write_and_commit
     from image_factory.usecases.observe import Observation, observe, record_observed
     from image_factory_cli.commands.analyze import sentences
-    from image_factory_cli.folder import open_workbench
 
     if digest is not None and len(names) != 1:
         raise UserError("--digest without one --base", hint="name the base or external image that has it")
-    bench: Any = open_workbench(directory, log_format, log_level)
+    bench, must_push = click.get_current_context().with_resource(
+        opened_folder(directory, git_repo, git_branch, log_format, log_level)
+    )
     enrolled = bench.enrolled()  # an images.yaml that cannot be read is an error here too
 
     def learn() -> tuple[Observation, Committed | None]:
@@ -76,7 +80,7 @@ def command(
             subject=f"Observe {changed_names(seen.outcomes)}",
             body=sentences(seen.outcomes),
             commit=commit,
-            push=push,
+            push=push or must_push,
             environ=os.environ,
             unpushed=lambda kept: show(seen, kept),
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from image_factory.usecases.outcome import exit_code
+from image_factory_cli.clone import clone_options, opened_folder
 from image_factory_cli.folder import folder_options
 from image_factory_cli.image_names import complete_image
 from image_factory_cli.logs import LogFormat
@@ -22,12 +23,15 @@ if TYPE_CHECKING:
 @click.command(epilog="Example: image-factory settle --push")
 @click.argument("images", nargs=-1, metavar="[IMAGE]...", shell_complete=complete_image)
 @click.option("--jobs", type=click.IntRange(1, 64), default=8, show_default=True, help="Builds to ask after at once.")
+@clone_options
 @notify_option
 @step_options
 @folder_options
 def command(
     images: tuple[str, ...],
     jobs: int,
+    git_repo: str | None,
+    git_branch: str | None,
     notify: bool,
     dry_run: bool,
     commit: bool,
@@ -46,10 +50,11 @@ def command(
     from image_factory.usecases.commit import changed_names, until_settled
     from image_factory.usecases.settle import settle
     from image_factory_cli.commands.analyze import sentences
-    from image_factory_cli.folder import open_workbench
 
-    bench = open_workbench(directory, log_format, log_level)
-    manner = Manner(commit, push, as_json, verbose, log_format == "json")
+    bench, must_push = click.get_current_context().with_resource(
+        opened_folder(directory, git_repo, git_branch, log_format, log_level)
+    )
+    manner = Manner(commit, push or must_push, as_json, verbose, log_format == "json")
 
     def learn() -> tuple[Settled, Committed | None]:
         settled = settle(bench, images, jobs=jobs)

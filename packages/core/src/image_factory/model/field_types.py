@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 from image_factory.errors import ImageFactoryError
 from image_factory.model.duration import DURATION_PATTERN, format_duration, parse_duration
 from image_factory.oci.platform import Platform
-from image_factory.oci.reference import MAX_TAG, Repository
+from image_factory.oci.reference import DEFAULT_TAG, MAX_TAG, Reference, Repository
 
 MAX_LABEL = 63
 """Characters of a DNS-1123 label (RFC 1123, section 2.1)."""
@@ -143,6 +143,18 @@ def _repository(value: str) -> str:
     return value
 
 
+def _pinned_image(value: str) -> str:
+    """Accept an image by digest, or by a tag that is not `latest`, and return it in full."""
+    hint = "write it with its digest or version, such as ghcr.io/acme/tool:1.2.3@sha256:…"
+    try:
+        reference = Reference.parse(value)
+    except ImageFactoryError as error:
+        raise wrong(error.message, hint) from error
+    if reference.digest is None and reference.tag in (None, DEFAULT_TAG):
+        raise _refuse("a pinned image", value, hint)
+    return reference.canonical
+
+
 _OWNER_AND_NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.~-]*(?:/[A-Za-z0-9_.][A-Za-z0-9_.~-]*)*\Z")
 _CLONE_URL = re.compile(
     r"(?:(?:https?|git|file)://(?P<userinfo>[^/@]*@)?|ssh://(?:[A-Za-z0-9_.-]+@)?|[A-Za-z0-9_.]+[A-Za-z0-9_.-]*@[A-Za-z0-9.-]+:|/|\./|\.\./)"
@@ -233,6 +245,8 @@ Text = Annotated[str, AfterValidator(_text)]
 RegistryHost = Annotated[str, AfterValidator(_host)]
 RepositoryPath = Annotated[str, AfterValidator(_repository)]
 SourceRepository = Annotated[str, AfterValidator(_source_repository)]
+PinnedImage = Annotated[str, AfterValidator(_pinned_image)]
+"""A container image by digest, or by a tag other than `latest`."""
 GitHost = Annotated[str, AfterValidator(_git_host)]
 PlatformName = Annotated[str, AfterValidator(_platform)]
 Regex = Annotated[str, AfterValidator(_regex)]

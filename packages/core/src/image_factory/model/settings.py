@@ -16,7 +16,9 @@ from image_factory.model.field_types import (
     CommitterName,
     EmailAddress,
     GitRef,
+    InnerPath,
     KargoVersion,
+    PinnedImage,
     Plain,
     RegistryHost,
     RemoteName,
@@ -81,6 +83,10 @@ class KargoSettings(Record):
     """The clone URL of the repository that holds this folder; where it is not given, nothing subscribes to it."""
     state_branch: GitRef = Field(default="main", examples=["main"])
     """The branch of it that holds the state."""
+    state_path: InnerPath = Field(default="image-factory", examples=["image-factory"])
+    """Where this folder lies in that repository."""
+    job_image: PinnedImage | None = Field(default=None, examples=["ghcr.io/craigedmunds/image-factory:0.1.0"])
+    """The container image that jobs run: this project's own, by digest or version. Needed with `stateRepository`."""
 
 
 class Freeze(Record):
