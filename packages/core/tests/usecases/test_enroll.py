@@ -46,6 +46,16 @@ def test_a_dry_run_changes_nothing(root: Path) -> None:
     assert "redis" in enrolled.new
 
 
+def test_the_name_of_a_base_image_is_refused(root: Path) -> None:
+    (root / "state/base-images").mkdir(parents=True)
+    (root / "state/base-images/redis.yaml").write_text("name: redis\n")
+
+    with pytest.raises(Conflict, match=r"redis: name: a base image has this name: .*redis\.yaml"):
+        enroll(root, Settings(), ENTRY)
+
+    assert (root / "images.yaml").read_bytes() == OURS
+
+
 def test_everything_that_is_wrong_is_told_at_once_and_nothing_is_written(root: Path) -> None:
     plugins = PluginNames({"source": frozenset({"git"})}, {"source": frozenset({"github"})})
     entry = {"name": "Web", "repository": "a/b", "source": {"repo": "a/b", "branch": "--upload-pack=x"}}

@@ -37,6 +37,19 @@ def test_every_problem_of_both_files_is_told_in_one_go(tmp_path: Path) -> None:
     assert found.exit_code() == 2
 
 
+def test_the_name_of_a_base_image_is_a_problem_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "images.yaml").write_text(f"# ours\n{GOOD}{GOOD.replace('redis', 'nats')}")
+    (tmp_path / "config.yaml").write_text("stateDir: known\n")
+    (tmp_path / "known/base-images").mkdir(parents=True)
+    (tmp_path / "known/base-images/redis.yaml").write_text("name: redis\n")
+
+    found = validate(tmp_path, {}, {}, lambda settings: None)
+
+    (problem,) = found.problems
+    assert str(problem).startswith(f"{tmp_path}/images.yaml:2: redis: name: a base image has this name: ")
+    assert (found.images, found.exit_code()) == (1, 2)
+
+
 def test_a_warning_counts_where_strict(tmp_path: Path) -> None:
     (tmp_path / "images.yaml").write_text(f"{GOOD}  onwer: me\n")
 

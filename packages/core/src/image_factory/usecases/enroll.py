@@ -17,6 +17,7 @@ from image_factory.ports import ChangeProposal, ChangeRequest, FileEdit, SourceR
 from image_factory.shell.git import Checkout
 from image_factory.shell.images_file import images_path, load_images_text, save_images_text
 from image_factory.state.images_yaml import PluginNames, add_entry, check_entry
+from image_factory.usecases.validate import clash_with_base
 from image_factory.usecases.workbench import Workbench
 from image_factory.usecases.workflow import repository_path
 
@@ -56,7 +57,7 @@ def enroll(
 
     Raises:
         EntryRefused: the entry is wrong; it holds one error for each thing that is.
-        Conflict: an image of that name is enrolled already, or the file was changed meanwhile.
+        Conflict: an image of that name is enrolled already, a base image has it, or the file was changed meanwhile.
         NotFound: there is no images.yaml.
         InvalidEnrollment: images.yaml is no list to append to.
     """
@@ -66,9 +67,16 @@ def enroll(
         raise EntryRefused(problems)
     old = load_images_text(path, root)
     new = add_entry(old, entry, str(path))
+    _check_name(root, settings, entry)
     if not dry_run:
         save_images_text(path, root, old=old, new=new)
     return Enrolled(path, old, new, warnings)
+
+
+def _check_name(root: Path, settings: Settings, entry: Mapping[str, Any]) -> None:
+    clash = clash_with_base(root, settings, str(entry["name"]))
+    if clash is not None:
+        raise clash
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +99,7 @@ def propose_enrollment(bench: Workbench, entry: Mapping[str, Any], *, dry_run: b
 
     Raises:
         EntryRefused: the entry is wrong; it holds one error for each thing that is.
-        Conflict: an image of that name is enrolled already, here or on the repository's branch.
+        Conflict: the name is a base image's, or is enrolled already, here or on the repository's branch.
         UserError: it cannot be told which repository holds the folder, or no plugin opens requests there.
         RemoteError: what the provider answers.
     """
@@ -100,6 +108,7 @@ def propose_enrollment(bench: Workbench, entry: Mapping[str, Any], *, dry_run: b
     if problems:
         raise EntryRefused(problems)
     add_entry(load_images_text(bench.images_file, bench.root), entry, str(bench.images_file))
+    _check_name(bench.root, bench.settings, entry)
     place = state_place(bench)
     source = bench.plugins.source_named(place.repository.provider)
     revision = source.revision(place.repository, place.branch)
