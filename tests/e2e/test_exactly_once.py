@@ -1,9 +1,9 @@
 """A rebuild is started and recorded exactly once, wherever a run is killed and whatever fails on its way.
 
-coordinate → dispatch → settle, on a GitHub, a registry and a bare git repository. At each write, each
-call of git, each connection and each request the program is killed, or that touch fails, or its answer
-is lost; then it runs again, as a cron job would. The judge: one build for the request, one entry of
-history, one request file, all of it pushed, nothing left lying about.
+coordinate → dispatch → settle, and `run`, which does all of it, on a GitHub, a registry and a bare git
+repository. At each write, each call of git, each connection and each request the program is killed, or
+that touch fails, or its answer is lost; then it runs again, as a cron job would. The judge: one build
+for the request, one entry of history, one request file, all of it pushed, nothing left lying about.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ WORKFLOW = (
 )
 START = [["coordinate", "--push", "--no-notify"], ["dispatch", "--push", "--no-notify", "--jobs", "1"]]
 END = [["settle", "--push", "--no-notify", "--jobs", "1"]]
+RUN = [["run", "--push", "--no-notify", "--jobs", "1"]]
+STARTS = pytest.mark.parametrize("commands", [START, RUN], ids=["steps", "run"])
+ENDS = pytest.mark.parametrize("commands", [END, RUN], ids=["steps", "run"])
 EVERY = int(os.environ.get("IMAGE_FACTORY_FAULTS_EVERY", "29"))
 """Every how manieth point is tried: all of them with 1, which takes a quarter of an hour."""
 
@@ -170,9 +173,10 @@ def judge(world: World, result: str) -> None:
 
 
 @pytest.mark.parametrize("how", list(Fault))
-def test_a_rebuild_is_started_once_wherever_it_is_stopped(world: World, how: Fault) -> None:
+@STARTS
+def test_a_rebuild_is_started_once_wherever_it_is_stopped(world: World, how: Fault, commands: list[list[str]]) -> None:
     begin(world)
-    whole = world.run(START)
+    whole = world.run(commands)
     assert whole.code == 0, whole.said
     judge(world, "started")
     kinds = {point.kind for point in whole.points}
@@ -181,13 +185,13 @@ def test_a_rebuild_is_started_once_wherever_it_is_stopped(world: World, how: Fau
     tried = 0
     for point in explored(whole.points, how):
         begin(world)
-        session = world.run(START, at=point.number, how=how)
+        session = world.run(commands, at=point.number, how=how)
         if len(session.points) < point.number:
             continue  # a cache is written when its files are old enough, so that a session may have fewer points
         tried += 1
         assert session.is_killed == (how is Fault.KILL), f"{point}: {session.said}"
         try:
-            run_again(world, START, "dispatched")
+            run_again(world, commands, "dispatched")
             judge(world, "started")
         except AssertionError as error:
             raise AssertionError(f"{how} at {point}:\n{session.said}\n{error}") from error
@@ -195,26 +199,27 @@ def test_a_rebuild_is_started_once_wherever_it_is_stopped(world: World, how: Fau
 
 
 @pytest.mark.parametrize("how", list(Fault))
-def test_its_end_is_recorded_once_wherever_that_is_stopped(world: World, how: Fault) -> None:
+@ENDS
+def test_its_end_is_recorded_once_wherever_that_is_stopped(world: World, how: Fault, commands: list[list[str]]) -> None:
     begin(world)
     assert world.run(START).code == 0
     world.finish()
     shutil.rmtree(world.folder / "built", ignore_errors=True)
     world.keep("built")
-    whole = world.run(END)
+    whole = world.run(commands)
     assert whole.code == 0, whole.said
     judge(world, "succeeded")
 
     tried = 0
     for point in explored(whole.points, how):
         world.put_back("built")
-        session = world.run(END, at=point.number, how=how)
+        session = world.run(commands, at=point.number, how=how)
         if len(session.points) < point.number:
             continue
         tried += 1
         assert session.is_killed == (how is Fault.KILL), f"{point}: {session.said}"
         try:
-            run_again(world, END, "succeeded")
+            run_again(world, commands, "succeeded")
             judge(world, "succeeded")
         except AssertionError as error:
             raise AssertionError(f"{how} at {point}:\n{session.said}\n{error}") from error
