@@ -176,6 +176,16 @@ def test_a_wrong_word_ends_with_2_and_is_not_written_down(shop: Any, words: list
     assert not (shop.root / "state/audit").exists()
 
 
+def test_an_image_that_cannot_be_read_may_be_concerned_and_ends_with_3(shop: Any) -> None:
+    shop.write("state/images/api.yaml", "name: [\n")
+
+    ran = shop.run(*ORDER)
+
+    assert ran.code == 3
+    assert "web: rebuild requested" in ran.out
+    assert "api.yaml:2" in ran.err
+
+
 @pytest.mark.parametrize("missing", ["--cve", "--reason"])
 def test_a_vulnerability_and_a_reason_are_mandatory(shop: Any, missing: str) -> None:
     words = list(ORDER)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from image_factory.errors import VerificationError
-from image_factory.usecases.outcome import Failed, exit_code
+from image_factory.usecases.outcome import SOME_FAILED, Failed, exit_code
 from image_factory_cli.folder import folder_options, open_workbench
 from image_factory_cli.logs import LogFormat
 from image_factory_cli.metrics import metrics_option, record_metrics
@@ -126,7 +126,10 @@ def _exit_code(found: Emergency) -> int:
     failed = [outcome for outcome in found.outcomes if isinstance(outcome, Failed)]
     if failed and len(failed) == len(found.outcomes):
         return VerificationError.exit_code  # a hold, or that there is no fix yet, has refused all of it
-    return exit_code(found.outcomes)
+    code = exit_code(found.outcomes)
+    # What cannot be read may be concerned. That the log is broken holds up no emergency.
+    unread = [problem for problem in found.problems if not isinstance(problem, VerificationError)]
+    return SOME_FAILED if unread and code == 0 else code
 
 
 def _message(found: Emergency) -> list[str]:
