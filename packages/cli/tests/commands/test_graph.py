@@ -105,6 +105,10 @@ def test_the_cascade_is_written_as_json_with_what_is_left_out(web: Folder) -> No
     assert "web would not be: needs-approval" in web.run("graph", "predict", "node-22").out
 
 
+def test_a_base_is_named_by_its_reference_too(web: Folder) -> None:
+    assert "node-22 moves at" in web.run("graph", "predict", "node:22").out
+
+
 @pytest.mark.parametrize(
     "words",
     [

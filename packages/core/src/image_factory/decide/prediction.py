@@ -13,13 +13,14 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 from image_factory.decide.absorption import SUCCEEDED, built_in
+from image_factory.decide.affected import find_base
 from image_factory.decide.causes import input_named
 from image_factory.decide.eligibility import Reason
 from image_factory.decide.lineage import find_lineage
 from image_factory.decide.plan import Decision, Facts
 from image_factory.decide.platforms import platforms_of
 from image_factory.decide.replay import Happening, Moved, Outcomes, Published, SimulatedBuild, Simulation
-from image_factory.errors import DependencyCycle, NotFound, UserError
+from image_factory.errors import DependencyCycle, UserError
 from image_factory.model.enrollment import Kind
 from image_factory.model.image_state import BaseState, DigestUpdate, ImageState
 
@@ -76,7 +77,7 @@ def predict(
     """Return what would be rebuilt when, if `name` had a new digest at `at`.
 
     Args:
-        name: a base image's, or that of a managed image that others are built on.
+        name: that of a base image, or of a managed image that others are built on, or a reference to it.
         at: when it moves; now where it is not given.
         platforms: the only ones that it moves on; all where none is named.
         duration: how long each build takes.
@@ -89,10 +90,7 @@ def predict(
     at = now if at is None else at
     if at < now:
         raise UserError(f"{at:%Y-%m-%dT%H:%M:%SZ} has passed", hint="predict from now on; replay looks back")
-    source = facts.bases.get(name) or facts.images.get(name)
-    if source is None:
-        known = ", ".join([*facts.bases][:8]) or "none"
-        raise NotFound(f"no base image is called {name!r}", hint=f"known are {known}")
+    source = facts.bases.get(name) or find_base(name, facts.images, facts.bases)
     if isinstance(source, BaseState) and source.configuration.managed_by in facts.images:
         source = facts.images[str(source.configuration.managed_by)]
     below = _below(source.name, facts)
