@@ -83,8 +83,19 @@ def test_as_json_it_tells_requests_outcomes_and_the_commit(folder: Any, github: 
 
 
 def test_another_image_s_request_is_left_alone(folder: Any, github: GitHubServer) -> None:
+    entries = (folder.root / "images.yaml").read_text()
+    folder.write("images.yaml", f"{entries}- {{name: api, repository: redis, tag: '7'}}\n")
+
     assert folder.run("dispatch", "api").out.splitlines() == ["nothing to do"]
     assert github.exchanges == []
+
+
+def test_a_name_that_nobody_knows_ends_with_2(folder: Any, github: GitHubServer) -> None:
+    ran = folder.run("dispatch", "nope")
+
+    assert (ran.code, ran.out) == (2, "")
+    assert "no image is called 'nope'" in ran.err
+    assert folder.run("settle", "nope").code == 2
 
 
 def test_what_is_refused_is_said_and_recorded(folder: Any, github: GitHubServer) -> None:

@@ -49,11 +49,13 @@ def command(
     """
     from image_factory.usecases.commit import changed_names, until_settled
     from image_factory.usecases.settle import settle
+    from image_factory.usecases.requests import require_images
     from image_factory_cli.commands.analyze import sentences
 
     bench, must_push = click.get_current_context().with_resource(
         opened_folder(directory, git_repo, git_branch, log_format, log_level)
     )
+    require_images(bench, images)
     manner = Manner(commit, push or must_push, as_json, verbose, log_format == "json")
 
     def learn() -> tuple[Settled, Committed | None]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from image_factory.decide.build_inputs import BUMPS
 from image_factory.decide.settlement import history_entry
-from image_factory.errors import ImageFactoryError, InvalidReference, InvalidState, Location
+from image_factory.errors import ImageFactoryError, InvalidReference, InvalidState, Location, NotFound
 from image_factory.model.enrollment import Enrollment, Kind
 from image_factory.model.image_state import ImageState
 from image_factory.model.request import RebuildRequest, RequestStatus
@@ -42,6 +42,19 @@ class OpenRequests:
     """The images of all requests that are open, whether wanted or not."""
     enrollments: Mapping[str, Enrollment] = field(default_factory=dict)
     images: Mapping[str, ImageState] = field(default_factory=dict)
+
+
+def require_images(bench: Workbench, names: Iterable[str]) -> None:
+    """Refuse a name that nothing is known of: neither an entry, nor a record, nor a request.
+
+    Raises:
+        NotFound: it is such a name, or there is no images.yaml.
+    """
+    for name in names:
+        loaded = (bench.store.images(), bench.store.requests())
+        known = name in bench.enrolled().names or any(name in one.records or name in one.broken for one in loaded)
+        if not known:
+            raise NotFound(f"no image is called {name!r}", hint="image-factory status lists all images")
 
 
 def open_requests(
