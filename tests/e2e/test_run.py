@@ -269,6 +269,23 @@ def test_a_run_says_each_step_and_what_waits(world: World, capsys: pytest.Captur
     assert told["nextAt"]
 
 
+def test_what_a_run_starts_is_not_said_to_wait(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = world.checkout() / "image-factory"
+    assert run_command(["run", "--push", "--image-factory-dir", str(folder)]) == 0
+    request = folder / "state/rebuild-requests/web.yaml"
+    request.parent.mkdir()
+    request.write_text(
+        "name: web\nrequestId: web-r1\nstatus: requested\nrequestedAt: '2026-03-01T12:00:00Z'\nreason: due\n"
+    )
+    capsys.readouterr()
+
+    assert run_command(["run", "--push", "--image-factory-dir", str(folder)]) == 0
+
+    out = capsys.readouterr().out
+    assert "web: rebuild is started (web-r1)" in out
+    assert "  web requested" not in out
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

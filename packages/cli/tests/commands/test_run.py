@@ -57,6 +57,17 @@ def test_a_rehearsal_shows_the_changes_and_writes_nothing(web: Folder) -> None:
     assert not (web.root / "state").exists()
 
 
+def test_a_rehearsal_names_the_file_that_cannot_be_read_and_not_its_copy(web: Folder) -> None:
+    web.run("run")
+    web.write("state/holds/web.yaml", "{{{\n")
+
+    said = web.run("run", "--dry-run")
+
+    assert said.code == 3
+    assert f"{web.root}/state/holds/web.yaml:1" in said.err
+    assert "image-factory-rehearsal" not in said.err
+
+
 def test_programs_get_one_object(web: Folder) -> None:
     told = json.loads(web.run("run", "--json").out)
 

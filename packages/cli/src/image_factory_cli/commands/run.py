@@ -125,12 +125,13 @@ def _rehearse(bench: Any, jobs: int, show: _Show) -> int:
     from dataclasses import replace
 
     from image_factory.usecases.outcome import SOME_FAILED, exit_code
-    from image_factory.usecases.rehearsal import joined_changes, rehearsal
+    from image_factory.usecases.rehearsal import joined_changes, place_in_original, rehearsal
     from image_factory.usecases.run import Manner, rehearse
 
     with rehearsal(bench) as copy:
         ran = rehearse(copy, Manner(jobs=jobs, said=show.step))
         ran = replace(ran, changes=joined_changes(ran.changes, bench, copy))
+        place_in_original(ran.problems, bench, copy)
     if not show.as_json and not show.is_quiet:
         show_diff(ran.changes)
     show.end(ran, is_rehearsal=True)
@@ -177,9 +178,19 @@ def _interval(text: str | None, *, once: bool, dry_run: bool) -> timedelta | Non
 def _show_waits(ran: Ran) -> None:
     """Say what waits, and for how long; what is up to date is not worth a line."""
     from image_factory.decide.eligibility import Reason
+    from image_factory.usecases.outcome import Done
 
     calm = {Reason.UP_TO_DATE, Reason.DUE, Reason.OTHER_PLATFORM}
-    waiting = [one for _, one in sorted(ran.plan.decisions.items()) if one.reason not in calm]
+    # What was requested before was decided on before this run started it.
+    started = {
+        outcome.item
+        for step in ran.steps
+        if step.name == "dispatch"
+        for outcome in step.outcomes
+        if isinstance(outcome, Done)
+    }
+    decisions = [one for _, one in sorted(ran.plan.decisions.items()) if one.reason not in calm]
+    waiting = [one for one in decisions if one.reason is not Reason.REQUESTED or one.image not in started]
     for decision in waiting:
         until = f" until {decision.until:%Y-%m-%d %H:%M} UTC" if decision.until is not None else ""
         click.echo(f"  {decision.image} {decision.reason}{until}: {decision.because}")

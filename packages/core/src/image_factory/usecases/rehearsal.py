@@ -7,8 +7,9 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
+from image_factory.errors import ImageFactoryError
 from image_factory.shell.store import FileChange, Store
 from image_factory.usecases.workbench import Workbench
 
@@ -27,6 +28,15 @@ def rehearsal(bench: Workbench) -> Iterator[Workbench]:
         settings = bench.settings.model_copy(update={"state_dir": str(state)})
         store = Store(bench.root, settings, cache=False)
         yield replace(bench, settings=settings, store=store, load=lambda: bench.plugins)
+
+
+def place_in_original(errors: Iterable[ImageFactoryError], bench: Workbench, rehearsed: Workbench) -> None:
+    """Let errors about a file of the copy name that of the original state."""
+    copy, original = rehearsed.settings.state_dir, bench.root / bench.settings.state_dir
+    for error in errors:
+        if error.location is not None and PurePath(error.location.file).is_relative_to(copy):
+            place = original / PurePath(error.location.file).relative_to(copy)
+            error.location = replace(error.location, file=str(place))
 
 
 def joined_changes(changes: Iterable[FileChange], bench: Workbench, rehearsed: Workbench) -> tuple[FileChange, ...]:
