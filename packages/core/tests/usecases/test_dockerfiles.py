@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from image_factory.model.enrollment import Enrollment
 from image_factory.oci.platform import Platform
+from image_factory.ports import Source
 from image_factory.usecases.dockerfiles import Dockerfiles, Fetched, _plain_url, build_options
 
 if TYPE_CHECKING:
@@ -53,7 +55,8 @@ def test_a_branch_is_resolved_once_however_many_images_come_from_it(world: World
             resolved.append(ref)
             return asked(repository, ref)
 
-    bench.plugins.sources["git"] = Counting()  # type: ignore[index]
+    plugins = replace(bench.plugins, sources={"git": cast("Source", Counting())})
+    bench = replace(bench, load=lambda: plugins)
 
     answers = Dockerfiles(bench).read(enrollments, jobs=4)
 
