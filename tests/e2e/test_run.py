@@ -22,6 +22,8 @@ from image_factory.testing.clock import START, FixedClock
 from image_factory.testing.github_server import GitHubServer
 from image_factory.testing.image_content import build_image
 from image_factory.testing.registry_server import RegistryServer
+from image_factory.usecases.analyze import analyze
+from image_factory.usecases.observe import observe
 from image_factory.usecases.run import Manner, Ran, run
 from image_factory.usecases.workbench import Workbench
 from image_factory_cli.group import run as run_command
@@ -235,6 +237,59 @@ def test_two_runs_on_two_clones_start_a_build_once(world: World) -> None:
     assert len(world.github.state("acme/api").runs) == 1
     requested = world.state("api", "other", "rebuild-requests")["requestId"]
     assert requested == world.github.state("acme/api").runs[0].inputs["request_id"]
+
+
+@pytest.mark.parametrize("learns", [observe, analyze], ids=["observe", "analyze"])
+def test_a_step_with_eight_jobs_writes_what_it_writes_with_one(world: World, learns: Callable[..., Any]) -> None:
+    many(world)
+
+    written = []
+    for jobs in (1, 8):
+        bench = world.bench(f"jobs-{jobs}")
+        bench.store.apply(analyze(bench).changes)
+        learned = learns(world.bench(f"jobs-{jobs}"), jobs=jobs)
+        written.append(
+            ([(change.path, change.new) for change in learned.changes], [str(one) for one in learned.outcomes])
+        )
+
+    assert written[0] == written[1]
+
+
+def test_a_run_with_eight_jobs_writes_what_it_writes_with_one(world: World) -> None:
+    many(world)
+
+    for name, jobs in (("one", 1), ("eight", 8)):
+        run(world.bench(name), Manner(jobs=jobs, commit=False, notify=False))
+    world.publish("library/many:0", "moved")
+    world.publish("library/many:7", "moved too")
+    world.clock.advance(timedelta(days=2))
+    for name, jobs in (("one", 1), ("eight", 8)):
+        run(world.bench(name), Manner(jobs=jobs, commit=False, notify=False))
+
+    one, eight = (tree(world.checkout(name) / "image-factory" / "state") for name in ("one", "eight"))
+    assert len(one) > 20
+    assert one == eight
+
+
+def many(world: World) -> None:
+    """Enroll ten more images, each on a base of its own, one of which nothing is published of, and push that."""
+    place = world.checkout("enrolling")
+    entries = yaml.safe_load((place / "image-factory/images.yaml").read_text())
+    for number in range(10):
+        entry = managed(f"many-{number}")
+        entry["source"]["host"] = world.github.url
+        entries.append(entry)
+        dockerfile = f"FROM many:{number}\nCOPY --from=node:22 /a /a\n"
+        world.github.repositories.create(f"acme/many-{number}.git", {"Dockerfile": dockerfile})
+        if number != 5:
+            world.publish(f"library/many:{number}", str(number))
+    (place / "image-factory/images.yaml").write_text(yaml.safe_dump(entries))
+    git(place, "commit", "--quiet", "--all", "--message", "Enroll many")
+    git(place, "push", "--quiet")
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_a_rehearsal_prints_the_plan_and_touches_nothing(world: World, capsys: pytest.CaptureFixture[str]) -> None:
