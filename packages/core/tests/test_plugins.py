@@ -282,6 +282,34 @@ def test_an_error_at_registration_comes_each_time_the_port_is_looked_at_and_at_n
             table.strategy_named("first")
 
 
+def test_a_source_that_cannot_be_closed_is_told_and_stops_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    closed: list[str] = []
+
+    class Closing(cast("type[Any]", Source)):  # type: ignore[misc]
+        name = "good"
+
+        def close(self) -> None:
+            if self.name == "bad":
+                raise RuntimeError("boom")
+            closed.append(self.name)
+
+    class Failing(Closing):
+        name = "bad"
+
+    class Sources:
+        @hookimpl
+        def register_sources(self, register: Any) -> None:
+            register(Failing())
+            register(Closing())
+
+    table = load_lazily({"stranger": Sources()})
+    assert set(table.sources) == {"bad", "good"}
+    table.close()
+
+    assert closed == ["good"]
+    assert "plugin 'stranger' failed at its end: RuntimeError" in caplog.text
+
+
 def test_closing_gives_back_what_was_registered_and_asks_nobody() -> None:
     closed: list[str] = []
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import RLock
 from types import ModuleType
@@ -89,7 +90,28 @@ class PluginTable:
     def close(self) -> None:
         """Give back what sources hold, such as git's processes; those that were never asked for hold nothing."""
         for source in self.sources.registered if isinstance(self.sources, _Port) else self.sources.values():
-            getattr(source, "close", lambda: None)()
+            # What was asked of it is done by now: a defect here is told, and undoes nothing.
+            try:
+                getattr(source, "close", lambda: None)()
+            except Exception as error:  # noqa: BLE001
+                plugin = self.origins.get(("source", source.name), source.name)
+                fields = {"image": None, "op": "close", "input": None}
+                log.warning("plugin %r failed at its end: %s", plugin, type(error).__name__, extra=fields)
+
+    @contextmanager
+    def naming(self, repository: Repository) -> Iterator[None]:
+        """Have a defect that shows while `repository` is asked about name the plugin of its registry."""
+        try:
+            yield
+        except ImageFactoryError:
+            raise
+        except Exception as error:
+            registry = self.registry_for(repository)
+            plugin = self.origins.get(("registry", registry.name), registry.name)
+            raise PluginError(
+                f"plugin {plugin!r} failed for {repository}: {type(error).__name__}: {error}",
+                hint="report it to the plugin's author, or list it under disabledPlugins in config.yaml",
+            ) from error
 
     def registry_for(self, repository: Repository) -> Registry:
         """Return the one registry that claims `repository`, else the generic one.

@@ -13,8 +13,9 @@ import pytest
 from image_factory.errors import AuthenticationRequired, InvalidSettings, PluginError, RateLimited, Unavailable
 from image_factory.hookspecs import hookimpl
 from image_factory.model.event import Event, EventKind
+from image_factory.plugins import load_plugins
 from image_factory.ports import Notifier
-from image_factory.testing.clock import START
+from image_factory.testing.clock import START, FixedClock
 from image_factory.usecases.analyze import analyze
 from image_factory.usecases.notify import Delivery, Patience, notify
 from image_factory.usecases.observe import observe
@@ -146,6 +147,22 @@ def test_a_defect_of_one_plugin_is_named_and_the_others_deliver(
     assert SECRET not in f"{first.error} {first.error!r} {caplog.text}"
     assert second == Delivery("good", 1, 1)
     assert good.batches == [(MOVED,)]
+
+
+def test_a_plugin_that_cannot_register_costs_the_notices_and_nothing_else(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Raising:
+        @hookimpl
+        def register_notifiers(self, register: Callable[[Notifier], None]) -> None:
+            raise RuntimeError("boom")
+
+    bench = world.bench()
+    http = world.client(bench.settings, FixedClock(START))
+    table = load_plugins(bench.settings, http, bench.clock, builtins={"raising": Raising()}, found=(), lazily=True)
+
+    assert notify(Workbench(bench.root, bench.settings, bench.store, bench.clock, lambda: table), [MOVED]) == ()
+    assert "no notices: plugin 'raising' failed in register_notifiers" in caplog.text
 
 
 def test_a_failure_is_logged_with_notifier_operation_and_hint(world: World, caplog: pytest.LogCaptureFixture) -> None:

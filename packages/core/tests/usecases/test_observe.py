@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from image_factory.errors import Conflict, InvalidReference, InvalidState, NotFound
+from image_factory.hookspecs import hookimpl
+from image_factory.oci.reference import Digest, Repository, Tag
+from image_factory.shell.registry import OciRegistry
 from image_factory.testing.clock import FixedClock
 from image_factory.usecases.analyze import analyze
 from image_factory.usecases.observe import Observation, observe, record_observed
@@ -343,3 +347,39 @@ def test_what_a_run_could_not_write_is_asked_for_again(analyzed: World) -> None:
     again = observe(analyzed.bench(), due_only=True)
 
     assert [outcome.item for outcome in again.outcomes] == ["node-22"]
+
+
+def test_a_registry_plugin_with_a_defect_is_named_and_the_others_are_asked(analyzed: World) -> None:
+    class Broken(OciRegistry):
+        @property
+        def name(self) -> str:
+            return "broken"
+
+        def claims(self, repository: Repository) -> bool:
+            return repository.registry == "broken.example.com"
+
+        def resolve(self, tag: Tag) -> Digest:
+            raise RuntimeError("boom")
+
+        def tags(self, repository: Repository) -> Iterator[Tag]:
+            raise RuntimeError("boom")
+
+    class Plugin:
+        @hookimpl
+        def register_registries(self, register: Callable[[Any], None], settings: Any, http: Any, clock: Any) -> None:
+            register(Broken(http, settings, clock, lambda _: None))
+
+    analyzed.plugins = {"stranger": Plugin()}
+    place = {"registry": "broken.example.com", "repository": "redis"}
+    analyzed.enroll("web", "api", {"name": "one", **place, "tag": "7"}, {"name": "two", **place, "constraint": "^7"})
+    bench = analyzed.bench()
+    bench.store.apply(analyze(bench).changes)
+
+    outcomes = {outcome.item: outcome for outcome in run(analyzed).outcomes}
+
+    for name in ("one", "two"):
+        failed = outcomes.pop(name)
+        assert isinstance(failed, Failed)
+        assert str(failed.error) == "plugin 'stranger' failed for broken.example.com/redis: RuntimeError: boom"
+    assert outcomes
+    assert not any(isinstance(outcome, Failed) for outcome in outcomes.values())

@@ -66,12 +66,13 @@ def notify(
     if not batch:
         return ()
     try:
-        plugins = bench.plugins
+        # Plugins may register no sooner than their port is looked at.
+        plugins, notifiers = bench.plugins, sorted(bench.plugins.notifiers.items())
     except ImageFactoryError as error:
         log.error("no notices: %s", error, extra={"image": None, "op": "notify", "input": None, "hint": error.hint})
         return ()
     deliveries = []
-    for name, notifier in sorted(plugins.notifiers.items()):
+    for name, notifier in notifiers:
         plugin = plugins.origins.get(("notifier", name), name)
         attempts, failure = _deliver(notifier, plugin, batch, bench.clock, patience or Patience(), randomness)
         deliveries.append(Delivery(name, len(batch), attempts, failure))

@@ -83,9 +83,7 @@ def observe(bench: Workbench, names: Iterable[str] = (), *, jobs: int = 8, due_o
         due_only: whether to leave out those that were asked for not long ago (`decide.due`).
 
     Raises:
-        NotFound: a name is no base image and no external image.
-        Conflict: a name is that of a managed image.
-        InvalidState: a name is that of a record that cannot be read.
+        NotFound, Conflict, InvalidState: a name is no base image and no external image, or its record is broken.
     """
     images, bases = bench.store.images(), bench.store.bases()
     watched_bases = {name: base for name, base in bases.records.items() if _is_watched(base)}
@@ -296,12 +294,14 @@ def _ask_base(registries: _Registries, base: BaseState) -> Callable[[], Answer]:
     repository = Repository(configuration.registry, configuration.repository)
     tag = configuration.tag
     assert tag is not None
-    return lambda: registries.sight(repository, tag, known=base.runtime.current_digest)
+    known = base.runtime.current_digest
+    return registries.plugins.naming(repository)(lambda: registries.sight(repository, tag, known=known))
 
 
 def _ask_image(registries: _Registries, image: ImageState) -> Callable[[], Answer]:
     enrollment = image.configuration.enrollment
 
+    @registries.plugins.naming(enrollment.image)
     def ask() -> Answer:
         tag = enrollment.only_tag or _select_tag(registries.plugins, enrollment)
         return registries.sight(enrollment.image, tag, known=image.runtime.current_digest)
