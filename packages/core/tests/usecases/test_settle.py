@@ -451,6 +451,22 @@ def test_a_token_that_cannot_see_runs_still_learns_what_was_published(world: Any
     assert ours(world).digest == digest
 
 
+def test_what_was_published_before_is_not_taken_for_a_build_that_cannot_be_seen(world: Any, builds: Builds) -> None:
+    bench = world.bench()
+    state = bench.store.images().records["web"]
+    never = {"current_version": None, "current_digest": None}
+    history = state.history.model_copy(update={"update_history": ()})
+    unknown = state.model_copy(update={"runtime": state.runtime.model_copy(update=never), "history": history})
+    bench.store.apply(bench.store.plan([unknown]))
+    publish(world, "0.0.1", "latest", seed="long ago")
+    builds.fail("run", AuthenticationRequired("401"), times=1)
+
+    settled = run(world)
+
+    assert isinstance(settled.outcomes[0], Failed)
+    assert known(world).status is RequestStatus.DISPATCHED
+
+
 # --- which base it was built on -----------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ from datetime import datetime
 
 from image_factory.decide.settlement import (
     PUBLICATION_TIME,
+    REQUEST_ID_LABEL,
     Candidate,
     Verdict,
     check_base,
@@ -161,7 +162,7 @@ def _ask(
         unseen = error  # a token that may start builds and not see them; what was published tells as well
     if unseen is not None:
         published = find_publication(bench, enrollment, state, request, request.dispatch.at)
-        if published is None:
+        if published is None or not _is_its_own(published, request, state):
             raise unseen
         return _succeeded(request, published, bases, now, now)
     request = _with_run(request, run)
@@ -171,6 +172,17 @@ def _ask(
     if verdict.status is not RequestStatus.SUCCEEDED:
         return _finished(request, verdict, now, run)
     return _publication(bench, request, enrollment, state, bases, run, now)
+
+
+def _is_its_own(published: Candidate, request: RebuildRequest, state: ImageState | None) -> bool:
+    """Return whether what is published tells by itself that the build has ended.
+
+    Of an image whose version was never known, what lies there may be older than the build.
+    """
+    if published.labels.get(REQUEST_ID_LABEL) == request.request_id or published.published_at is not None:
+        return True
+    runtime = None if state is None else state.runtime
+    return runtime is not None and (runtime.current_version is not None or runtime.current_digest == published.digest)
 
 
 def _run(bench: Workbench, request: RebuildRequest, enrollment: Enrollment) -> tuple[BuildRun | None, str | None]:
