@@ -204,6 +204,16 @@ def test_a_hold_that_is_not_what_it_waits_for_is_told_too(family: World) -> None
     assert "held until a person ends it: not now." in sentences(family, "page")
 
 
+def test_a_digest_that_is_held_is_not_said_to_be_taken(family: World) -> None:
+    digest = str(family.bench().store.bases().records["node-22"].runtime.current_digest)
+    put(family, holds=[Hold(name="one", digest=digest, reason="it breaks", at=family.now)])
+
+    text = sentences(family, "web")
+
+    assert "is held until a person ends it: it breaks" in text
+    assert "A rebuild takes" not in text
+
+
 def request(world: World, **fields: Any) -> RebuildRequest:
     return RebuildRequest(
         **{"name": "web", "request_id": "web-1", "requested_at": world.now, "reason": "due", **fields}

@@ -181,7 +181,11 @@ def _candidate(image: ImageStatus) -> list[str]:
     decision = image.decision
     if decision is None or not decision.causes:
         return []
-    taken = ", ".join(f"{cause.base} {short_digest(cause.to)}" for cause in decision.causes)
+    held = {cause.eligibility.digest for cause in image.causes if cause.eligibility.reason is Reason.HELD}
+    found = [cause for cause in decision.causes if decision.request_id is not None or cause.to not in held]
+    if not found:
+        return []  # nothing is built with a digest that is held
+    taken = ", ".join(f"{cause.base} {short_digest(cause.to)}" for cause in found)
     if decision.request_id is not None:
         return [f"Its open request takes {taken}."]
     pinned = {cause.to for cause in decision.causes}
