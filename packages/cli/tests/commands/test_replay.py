@@ -72,3 +72,14 @@ def test_the_builds_of_each_policy_can_be_listed(web: Folder) -> None:
 )
 def test_bad_input_ends_with_2(web: Folder, words: list[str]) -> None:
     assert web.run("replay", *words).code == 2
+
+
+def test_without_base_images_nothing_is_said_of_git(folder: Folder) -> None:
+    folder.service("web", "FROM scratch\n")
+    folder.managed("web")
+    folder.run("analyze")
+
+    ran = folder.run("replay", "--delay", "3d")
+
+    assert ran.code == 0
+    assert "git" not in ran.out + ran.err

@@ -169,6 +169,15 @@ def test_a_child_says_whom_it_waits_for_and_what_that_waits_for(family: World) -
     assert told(family, "page")["rule"]["reason"] == "waits-for-parent"
 
 
+def test_what_an_image_waits_for_is_told_in_words(world: World) -> None:
+    world.service("web", "FROM ghcr.io/acme/page:1\n")
+    world.service("page", "FROM ghcr.io/acme/web:1\n")
+    world.enroll("web", "page")
+    step(world, analyze)
+
+    assert "  blocked by page, which cannot be rebuilt (by web): images depend on each other" in sentences(world, "web")
+
+
 def test_a_rebuild_says_what_it_takes_and_by_which_rule(family: World) -> None:
     data = told(family, "web")
 

@@ -245,7 +245,13 @@ def _blockers(decision: Decision, status: Status) -> Iterator[str]:
         if other is not None and name != decision.image:
             until = f" until {instant(other.until)}" if other.until else ""
             blocked = f" (by {', '.join(other.blocked_by)})" if other.blocked_by and not other.request_id else ""
-            yield f"  blocked by {name}, which is {other.reason}{until}{blocked}: {other.because}."
+            yield f"  blocked by {name}, {_which(other.reason)}{until}{blocked}: {other.because}."
+
+
+def _which(reason: Reason) -> str:
+    """Return how another image stands, as a part of a sentence about this one."""
+    subject, _, rest = _STANDS.get(reason, f"It is {reason}").partition(" ")
+    return f"{'whose' if subject == 'Its' else 'which'} {rest}"
 
 
 def _request(request: RebuildRequest) -> str:

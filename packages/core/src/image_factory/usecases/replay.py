@@ -172,6 +172,8 @@ def earlier_moves(
     bench: Workbench, bases: Mapping[str, BaseState]
 ) -> tuple[Mapping[str, tuple[DigestUpdate, ...]], tuple[str, ...]]:
     """Return the moves of each base that git's history of the state holds, and what limits them."""
+    if not bases:
+        return {}, ()
     history = StateHistory.find(bench.root / bench.settings.state_dir / BASE_IMAGES)
     if history is None:
         return {}, ("the state lies in no git repository: only the moves that its files hold are known",)
