@@ -271,6 +271,24 @@ def test_what_is_no_digest_is_refused(analyzed: World) -> None:
         record_observed(analyzed.bench(), "node-22", "latest")
 
 
+def test_a_version_tag_that_is_seen_for_the_first_time_is_no_alarm(world: World) -> None:
+    world.service("web", "FROM node:22.1.0\n")
+    world.enroll("web")
+    bench = world.bench()
+    bench.store.apply(analyze(bench).changes)
+    world.registry.push_image("library/node", "22.1.0", seed="first")
+    run(world)
+    file = world.root / "state/base-images/node-22-1-0.yaml"
+    file.write_text(file.read_text().replace("source: registry", "source: build"))  # as of an image that was ours
+    world.registry.push_image("library/node", "22.1.0", seed="second")
+
+    (outcome,) = run(world).outcomes
+
+    assert isinstance(outcome, Done)
+    assert "moved from" in outcome.changes[0]
+    assert len(outcome.changes) == 1
+
+
 @pytest.mark.parametrize(("tag", "is_alarming"), [("22.1.0", True), ("22.1.0-slim", True), ("22", False)])
 def test_a_version_tag_that_moves_is_an_alarm(
     world: World, caplog: pytest.LogCaptureFixture, tag: str, is_alarming: bool

@@ -422,7 +422,10 @@ def _recorded_base(
         return changed, Done(base.name, (f"first seen at {short_digest(answer.digest)}",))
     before = short_digest(base.runtime.current_digest)
     moved = f"moved from {before} to {short_digest(answer.digest)}"
-    return changed, Done(base.name, (moved, *_alarm(base.name, answer.tag)))
+    was_ours = [update.source for update in base.history.update_history][-1:] == [
+        "build"
+    ]  # the tag is seen for the first time
+    return changed, Done(base.name, (moved, *(() if was_ours else _alarm(base.name, answer.tag))))
 
 
 def _alarm(name: str, tag: str) -> tuple[str, ...]:
