@@ -15,6 +15,7 @@ import pytest
 from image_factory.decide.discovery import base_configuration
 from image_factory.model.enrollment import Enrollment
 from image_factory.model.image_state import BaseState, ImageConfiguration, ImageRuntime, ImageState
+from image_factory.model.settings import Settings
 from image_factory.oci.reference import Reference
 from image_factory.state.codec import dump
 from image_factory_synth.node import NoNode, find_node
@@ -24,6 +25,12 @@ try:
     find_node()
 except NoNode as none:
     pytest.skip(f"{none.message}: {none.hint}", allow_module_level=True)
+
+pytest.importorskip("image_factory_cli", reason="image_factory_cli is not installed")
+pytest.importorskip("image_factory_github", reason="image_factory_github is not installed")
+pytest.importorskip("image_factory_gitlab", reason="image_factory_gitlab is not installed")
+
+from image_factory_cli.folder import workbench
 
 GOLDEN = Path(__file__).with_name("golden")
 REFRESH = bool(os.environ.get("IMAGE_FACTORY_REFRESH_GOLDEN"))
@@ -63,18 +70,41 @@ def every_kind(folder: Path) -> None:
         (folder / "state" / "base-images" / f"{name}.yaml").write_text(dump(base))
 
 
+def cluster(folder: Path) -> None:
+    """A folder whose state a cluster works on."""
+    every_kind(folder)
+    (folder / "images.yaml").write_text(
+        """
+- {name: web, registry: ghcr.io, repository: acme/web, source: {repo: acme/mono, dockerfile: apps/web/Dockerfile}}
+- {name: byhand, registry: ghcr.io, repository: acme/byhand, autoRebuild: false, source: {repo: acme/byhand}}
+- name: lab
+  registry: ghcr.io
+  repository: acme/lab
+  source: {provider: gitlab, host: gitlab.example.com, repo: acme/lab, dockerfile: lab/Dockerfile}
+- {name: redis, repository: library/redis, tag: "7.2"}
+"""
+    )
+    (folder / "config.yaml").write_text(
+        "kargo: {stateRepository: https://git.example.com/acme/state.git, jobImage: ghcr.io/acme/tool:1.2}\n"
+    )
+
+
 def nothing(folder: Path) -> None:
     (folder / "images.yaml").write_text("[]\n")
 
 
+def plugins(root: Path, settings: Settings) -> Any:
+    return workbench(root, settings).plugins
+
+
 @pytest.mark.parametrize("version", ["1.9", "1.10", "1.11"])
-@pytest.mark.parametrize("fill", [every_kind, nothing], ids=lambda fill: fill.__name__)
+@pytest.mark.parametrize("fill", [every_kind, cluster, nothing], ids=lambda fill: fill.__name__)
 def test_the_output_is_byte_for_byte_as_it_was_read_last(fill: Any, version: str, tmp_path: Path) -> None:
     assert callable(fill)
     fill(tmp_path)
     golden = GOLDEN / f"{fill.__name__.replace('_', '-')}.yaml"
 
-    text = synth(tmp_path, {}, tmp_path, kargo_version=version).text
+    text = synth(tmp_path, {}, tmp_path, kargo_version=version, plugins=plugins).text
 
     assert text is not None
     if REFRESH:

@@ -21,11 +21,13 @@ def test_the_namespace_comes_first_and_is_labelled_for_the_project() -> None:
     )
 
 
-def test_stages_of_a_role_are_promoted_by_its_label() -> None:
-    config = infrastructure(KargoSettings(), ["observe"])[-1].document(KargoVersion(1, 11))
+def test_stages_are_promoted_by_their_label_where_there_are_any() -> None:
+    settings = KargoSettings(state_repository="https://git.example.com/state.git")
+    config, without = (infrastructure(given)[-1].document(KargoVersion(1, 11)) for given in (settings, KargoSettings()))
 
+    assert without["spec"] == {}
     assert config["spec"]["promotionPolicies"] == [
-        {"stageSelector": {"matchLabels": {"image-factory.io/role": "observe"}}, "autoPromotionEnabled": True}
+        {"stageSelector": {"matchLabels": {"image-factory.io/promotion": "automatic"}}, "autoPromotionEnabled": True}
     ]
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from functools import cache
@@ -12,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from image_factory.errors import NotFound
-from image_factory.model.enrollment import SelectionStrategy
-from image_factory.model.settings import KargoSettings
+from image_factory.model.enrollment import SelectionStrategy, Source
+from image_factory.model.settings import KargoSettings, Settings
 from image_factory_synth.charts import plan_charts
 from image_factory_synth.data import ANY_TAG, Inventory, ManagedImage, Role, WatchedImage
 from image_factory_synth.schemas import (
@@ -29,15 +30,28 @@ from image_factory_synth.versions import KNOWN, KargoVersion
 
 pytest.importorskip("jsonschema", reason="jsonschema is not installed: pip install 'image-factory-synth[validate]'")
 
+pytest.importorskip("image_factory_cli", reason="image_factory_cli is not installed")
+pytest.importorskip("image_factory_github", reason="image_factory_github is not installed")
+pytest.importorskip("image_factory_gitlab", reason="image_factory_gitlab is not installed")
+
+from jsonschema import Draft202012Validator
+
+from image_factory_cli.folder import workbench
+
+PROVIDERS = workbench(Path(), Settings()).plugins
 CLUSTER = KargoSettings(state_repository="https://git.example.com/state.git", job_image="ghcr.io/acme/tool:1")
 CHECKOUT = Path(__file__).resolve().parents[3]
 RELEASES = {KargoVersion(1, 9): "1.9.10", KargoVersion(1, 10): "1.10.10", KargoVersion(1, 11): "1.11.2"}
 
 
+def schemas_folder() -> Path:
+    named = os.environ.get("IMAGE_FACTORY_SCHEMAS")
+    return Path(named) if named else CHECKOUT.parent / "shared" / "schemas"
+
+
 @cache
 def schemas_of(version: KargoVersion) -> Schemas:
-    named = os.environ.get("IMAGE_FACTORY_SCHEMAS")
-    folder = Path(named) if named else CHECKOUT.parent / "shared" / "schemas"
+    folder = schemas_folder()
     if not (folder / "kargo" / RELEASES[version]).is_dir():
         pytest.skip(f"no schemas of Kargo {version} in {folder}; IMAGE_FACTORY_SCHEMAS names another folder")
     kargo = load_schemas(folder / "kargo" / RELEASES[version])
@@ -48,7 +62,11 @@ def schemas_of(version: KargoVersion) -> Schemas:
 
 
 def documents(inventory: Inventory, version: KargoVersion) -> list[dict[str, Any]]:
-    return [document for chart in plan_charts(inventory, CLUSTER, version).charts for document in chart.documents]
+    return [
+        document
+        for chart in plan_charts(inventory, CLUSTER, version, providers=PROVIDERS).charts
+        for document in chart.documents
+    ]
 
 
 NAMES = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?", fullmatch=True)
@@ -60,7 +78,22 @@ PATTERNS = st.one_of(
     st.sampled_from([None, "", ANY_TAG, r"^v?\d+\.\d+$", "^22$", "-alpine$"]),
     TAGS.map(lambda tag: f"^{tag}$".replace(".", r"\.")),
 )
-MANAGED = st.builds(ManagedImage, name=NAMES, repo_url=REPOSITORIES, current_version=VERSIONS)
+SOURCES = st.builds(
+    Source,
+    provider=st.sampled_from(["github", "gitlab"]),
+    repo=st.sampled_from(["acme/web", ""]),
+    branch=st.sampled_from(["main", "release/1.2"]),
+    dockerfile=st.sampled_from(["Dockerfile", "apps/web/Dockerfile", "image-factory/state/Dockerfile"]),
+    paths=st.sampled_from([(), ("libs", "image-factory")]),
+)
+MANAGED = st.builds(
+    ManagedImage,
+    name=NAMES,
+    repo_url=REPOSITORIES,
+    current_version=VERSIONS,
+    source=st.one_of(st.none(), SOURCES),
+    auto_rebuild=st.booleans(),
+)
 WATCHED = st.builds(
     WatchedImage,
     name=NAMES,
@@ -94,9 +127,36 @@ def test_whatever_is_enrolled_every_resource_fits_kargos_schemas(version: KargoV
     assert found == []
 
 
+@cache
+def step_schema(version: KargoVersion, uses: str) -> Any:
+    return Draft202012Validator(
+        json.loads((schemas_folder() / "kargo" / RELEASES[version] / "steps" / f"{uses}-config.json").read_text())
+    )
+
+
+@pytest.mark.parametrize("version", KNOWN, ids=str)
+@pytest.mark.parametrize("provider", ["github", "gitlab"])
+def test_every_step_s_configuration_fits_kargos_schema(version: KargoVersion, provider: str) -> None:
+    schemas_of(version)
+    image = ManagedImage(name="web", repo_url="ghcr.io/acme/web", source=Source(provider=provider, repo="acme/web"))
+
+    written = documents(Inventory((image,)), version)
+
+    steps = [
+        step
+        for stage in written
+        if stage["kind"] == "Stage"
+        for step in stage["spec"]["promotionTemplate"]["spec"]["steps"]
+    ]
+    assert [step["uses"] for step in steps] == ["compose-output", "git-clone", "yaml-parse", "http"]
+    for step in steps:
+        assert list(step_schema(version, step["uses"]).iter_errors(step["config"])) == []
+
+
 def full() -> list[dict[str, Any]]:
     base = WatchedImage(name="node", role=Role.BASE, repo_url="docker.io/library/node", allow_tags="^22$", tag="22")
-    return documents(Inventory((ManagedImage(name="web", repo_url="ghcr.io/acme/web"),), (base,)), KargoVersion(1, 11))
+    made = documents(Inventory((ManagedImage(name="web", repo_url="ghcr.io/acme/web"),), (base,)), KargoVersion(1, 11))
+    return sorted(made, key=lambda document: document["kind"] == "Warehouse")
 
 
 def mutate(document: dict[str, Any], path: tuple[str | int, ...], value: Any) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from image_factory_synth.data import Inventory
 from image_factory_synth.fields import Document
 from image_factory_synth.infrastructure import infrastructure
 from image_factory_synth.jobs import jobs
+from image_factory_synth.sources import SourceWatch
+from image_factory_synth.stages import Providers, Stages
 from image_factory_synth.versions import KargoVersion
 from image_factory_synth.warehouses import Planned, plan_warehouses
 
@@ -48,11 +50,17 @@ def plan_charts(
     settings: KargoSettings,
     version: KargoVersion,
     ready: Callable[[Chart], None] = lambda _: None,
+    *,
+    providers: Providers | None = None,
+    folders: tuple[str, str] = ("state", "dist"),
 ) -> Plan:
     """Return what is to be written for an inventory: infrastructure first, then a chart for each image.
 
     Args:
         ready: is given each chart as soon as it is made, in their order, so that work on it can begin.
+
+        providers: what plugins say of sources and builds; without them no source is watched and no build started.
+        folders: those of the state and of our output.
 
     Raises:
         Conflict: two resources have one name; the message names it.
@@ -61,11 +69,13 @@ def plan_charts(
     charts = [infrastructure_chart(settings, version)]
     ready(charts[0])
 
-    def take(name: str, document: Document) -> None:
-        charts.append(Chart(name, (document,)))
+    def take(name: str, documents: tuple[Document, ...]) -> None:
+        charts.append(Chart(name, documents))
         ready(charts[-1])
 
-    planned = plan_warehouses(inventory, settings, version, take)
+    stages = Stages(settings, version, providers, folders[0])
+    sources = None if providers is None else SourceWatch(providers, settings.state_path, folders)
+    planned = plan_warehouses(inventory, settings, version, take, stages, sources)
     _check_unique(charts)
     return Plan(tuple(charts), planned)
 

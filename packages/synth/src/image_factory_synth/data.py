@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from image_factory.decide.discovery import tag_pattern
 from image_factory.errors import Conflict
-from image_factory.model.enrollment import Enrollment, Kind, SelectionStrategy
+from image_factory.model.enrollment import Enrollment, Kind, SelectionStrategy, Source
 from image_factory.model.image_state import BaseState, ImageState
 
 ANY_TAG = ".*"
@@ -44,6 +44,9 @@ class ManagedImage:
     constraint: str | None = None
     """A range of versions."""
     known_since: datetime | None = None
+    source: Source | None = None
+    auto_rebuild: bool = True
+    """Whether a request is acted on without a person."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +120,8 @@ def _managed(entry: Enrollment, state: ImageState | None) -> ManagedImage:
         tag=entry.tag,
         constraint=entry.constraint,
         known_since=None if state is None else state.history.enrolled_at,
+        source=entry.source,
+        auto_rebuild=entry.auto_rebuild,
     )
 
 

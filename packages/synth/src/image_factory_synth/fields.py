@@ -8,7 +8,9 @@ who are not trusted with the cluster. Pure.
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from dataclasses import field as dataclass_field
 from datetime import timedelta
@@ -23,6 +25,13 @@ Document = dict[str, Any]
 """A resource as plain maps, lists and scalars, its keys in the order in which they are written."""
 
 _UNSAFE = re.compile(r"\$\{[{%]|[\x00-\x1f\x7f\x85\u2028\u2029]")
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A text that Kargo is to evaluate; only our own code makes one, with what others wrote in it as `literal`."""
+
+    text: str
 
 
 class RefusedByKargo(UserError):
@@ -132,6 +141,8 @@ def _value(value: Any, rule: Written, version: KargoVersion) -> Any:
         return _text(value, rule)
     if kind is bool:
         return value
+    if kind is Expression:
+        return value.text
     if kind is int:
         return _number(value, rule)
     if kind is timedelta:
@@ -143,6 +154,34 @@ def _value(value: Any, rule: Written, version: KargoVersion) -> Any:
     if isinstance(value, Enum):
         return value.value
     return document(value, version)
+
+
+def literal(text: str) -> str:
+    """Return a text as a literal within an expression.
+
+    Raises:
+        UnsafeValue: it could end the expression, whatever it is quoted with.
+    """
+    _plain(text, "an expression")
+    if "}}" in text or "%}" in text:
+        raise UnsafeValue(f"ends an expression: {text[:80]!r}", hint="write it without }} and %}")
+    return json.dumps(text, ensure_ascii=False)
+
+
+def expression_of(value: object, places: Mapping[str, str]) -> str:
+    """Return plain data as an expression; a text that is a key of `places` becomes what that holds, our own words.
+
+    Raises:
+        UnsafeValue: a text of it could end the expression.
+    """
+    if isinstance(value, Mapping):
+        items = ", ".join(f"{literal(str(key))}: {expression_of(item, places)}" for key, item in value.items())
+        return f"{{{items}}}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(expression_of(item, places) for item in value)}]"
+    if isinstance(value, str):
+        return places[value] if value in places else literal(value)
+    return json.dumps(value)
 
 
 def _text(value: str, rule: Written) -> str:

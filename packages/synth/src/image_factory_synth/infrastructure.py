@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from image_factory.model.settings import KargoSettings
 from image_factory_synth.records import (
     MANAGED_BY,
     PROJECT_LABEL,
-    ROLE_LABEL,
+    PROMOTION_LABEL,
     Namespace,
     ObjectMeta,
     Project,
@@ -18,21 +16,19 @@ from image_factory_synth.records import (
     Resource,
     StageSelector,
 )
+from image_factory_synth.stages import AUTOMATIC
 
 
-def infrastructure(settings: KargoSettings, roles: Sequence[str] = ()) -> tuple[Resource, ...]:
+def infrastructure(settings: KargoSettings) -> tuple[Resource, ...]:
     """Return the Namespace, Project and ProjectConfig, in the order in which a cluster takes them.
 
-    Args:
-        roles: those of stages that promote by themselves.
-
+    Stages that promote by themselves say so in a label, so that the policy can name none that does not exist.
     Kargo makes a Project's namespace itself; ours stands there first, labelled, so that one file
     applies in one go.
     """
     name = settings.namespace
-    policies = tuple(
-        PromotionPolicy(stage=StageSelector(match_labels={ROLE_LABEL: role}), is_automatic=True) for role in roles
-    )
+    automatic = PromotionPolicy(stage=StageSelector(match_labels={PROMOTION_LABEL: AUTOMATIC}), is_automatic=True)
+    policies = () if settings.state_repository is None else (automatic,)
     return (
         Namespace(metadata=ObjectMeta(name=name, labels={PROJECT_LABEL: "true", **MANAGED_BY})),
         Project(metadata=ObjectMeta(name=name, labels=MANAGED_BY)),

@@ -26,9 +26,12 @@ PROJECT_LABEL = "kargo.akuity.io/project"
 """A namespace that stands before its Project must carry it, or Kargo refuses the Project."""
 MANAGED_BY = {"app.kubernetes.io/managed-by": "image-factory"}
 ROLE_LABEL = "image-factory.io/role"
+PROMOTION_LABEL = "image-factory.io/promotion"
+"""Whether a stage takes new Freight by itself."""
 
 _NAME = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
 _REPO_URL = r"(\w+([.-]\w+)*(:\d+)?/)?(\w+([.-]\w+)*)(/\w+([.-]\w+)*)*"
+_PLAIN_PATH = r"(?!glob:|regexp?:)[^\0]+"
 _CLASS = re.compile(r"\\\\|\[\^?\]?(?:\\.|[^\]\\])*\]")
 # What Python's patterns have and RE2, which Kargo uses, has not: look-around, backreferences, atomic
 # groups, comments, conditions, \Z.
@@ -178,10 +181,33 @@ class ImageSubscription:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GitSubscription:
+    """What a Warehouse watches in one git repository (Kargo's `subscriptions/git.json`)."""
+
+    repo_url: str = written(
+        "repoURL",
+        required=True,
+        pattern=r"(https?://|ssh://([\w-]+@)?)[\w-]+(\.[\w-]+)*(:\d{1,5})?/.*",
+        hint="give an https URL without user name and token",
+    )
+    branch: str = written(
+        "branch",
+        required=True,
+        pattern=r"[a-zA-Z0-9]([a-zA-Z0-9._/-]*[a-zA-Z0-9_-])?",
+        max_length=255,
+        hint="Kargo takes letters, digits and . _ - / in a branch",
+    )
+    include_paths: tuple[str, ...] | None = written("includePaths", pattern=_PLAIN_PATH)
+    exclude_paths: tuple[str, ...] | None = written("excludePaths", pattern=_PLAIN_PATH)
+    discovery_limit: int | None = written("discoveryLimit", minimum=1, maximum=100)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
     """One item of a Warehouse's subscriptions: a map of exactly one key."""
 
-    image: ImageSubscription = written("image", required=True)
+    image: ImageSubscription | None = written("image")
+    git: GitSubscription | None = written("git")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +226,14 @@ class Warehouse(Resource):
     spec: WarehouseSpec = written("spec", required=True)
 
     def check(self, version: KargoVersion) -> None:
-        watched = [item.image.repo_url for item in self.spec.subscriptions]
+        watched = [
+            subscription.repo_url
+            for item in self.spec.subscriptions
+            for subscription in (item.image, item.git)
+            if subscription is not None
+        ]
+        if any((item.image is None) == (item.git is None) for item in self.spec.subscriptions):
+            raise RefusedByKargo("a subscription is of an image or of git", field="subscriptions")
         if not watched:
             raise RefusedByKargo("a Warehouse without a subscription", field="subscriptions")
         if len(set(watched)) < len(watched):
@@ -211,7 +244,8 @@ class Warehouse(Resource):
                 hint="give each tag a Warehouse of its own",
             )
         for item in self.spec.subscriptions:
-            item.image.check()
+            if item.image is not None:
+                item.image.check()
 
 
 @lru_cache(maxsize=1024)

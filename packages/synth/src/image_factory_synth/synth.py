@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from image_factory.model.settings import Settings
     from image_factory.shell.read_ahead import ReadAhead
     from image_factory_synth.kargo import Cdk8s
+    from image_factory_synth.stages import Providers
     from image_factory_synth.synthesize import BudgetOf, Synthesis
 
 
@@ -52,6 +53,7 @@ def synth(
     overrides: Mapping[str, str | None] | None = None,
     dry_run: bool = False,
     budgets: Callable[[Path, Settings], BudgetOf] | None = None,
+    plugins: Callable[[Path, Settings], Providers] | None = None,
 ) -> Run:
     """Write the Kargo resources of an image-factory folder.
 
@@ -61,6 +63,7 @@ def synth(
         overrides: flags by the setting's path, such as `kargo.namespace`; None is no flag.
         budgets: what tells the budgets of registries, for the folder and its settings; called where there is
             work to do.
+        plugins: what loads the plugins that know sources and builds; called where there is work to do.
 
     Raises:
         UserError: as `image_factory_synth.synthesize.synthesize`, `find_root` and `load_settings`.
@@ -82,7 +85,7 @@ def synth(
             ahead = stack.enter_context(_read_ahead(question.root))
             # There will be work for it: it starts while settings and state are read here.
             cdk8s.prepare()
-        return _synth(folder, environ, cwd, flags, budgets, cdk8s, ahead, dry_run=dry_run, question=question)
+        return _synth(folder, environ, cwd, flags, budgets, plugins, cdk8s, ahead, dry_run=dry_run, question=question)
 
 
 def _read_ahead(root: Path) -> ReadAhead:
@@ -114,6 +117,7 @@ def _synth(
     cwd: Path,
     flags: Mapping[str, str | None],
     budgets: Callable[[Path, Settings], BudgetOf] | None,
+    plugins: Callable[[Path, Settings], Providers] | None,
     cdk8s: Cdk8s,
     ahead: ReadAhead | None,
     *,
@@ -129,7 +133,10 @@ def _synth(
     state = root / settings.state_dir
     before = look([root / SETTINGS_FILE, root / settings.images_file], [state / IMAGES, state / BASE_IMAGES])
     budget_of = None if budgets is None else _asked_later(budgets, root, settings)
-    synthesis = synthesize(root, settings, cdk8s, dry_run=dry_run, budget_of=budget_of, ahead=ahead)
+    providers = None if plugins is None else plugins(root, settings)
+    synthesis = synthesize(
+        root, settings, cdk8s, dry_run=dry_run, budget_of=budget_of, providers=providers, ahead=ahead
+    )
     found = report(synthesis, written=not dry_run)
     if not dry_run or synthesis.old == synthesis.new:
         remember(question, [before], found, synthesis.output)

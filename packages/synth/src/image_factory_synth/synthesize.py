@@ -21,6 +21,7 @@ from image_factory_synth.charts import Chart, infrastructure_chart, plan_charts
 from image_factory_synth.data import merge
 from image_factory_synth.rendered import load_rendered, replace_file, save_rendered
 from image_factory_synth.schedule import Budget, Traffic, traffic
+from image_factory_synth.stages import Providers
 from image_factory_synth.versions import KargoVersion
 from image_factory_synth.warehouses import Note
 
@@ -97,6 +98,7 @@ def synthesize(
     kargo_version: str | None = None,
     dry_run: bool = False,
     budget_of: BudgetOf | None = None,
+    providers: Providers | None = None,
     ahead: ReadAhead | None = None,
 ) -> Synthesis:
     """Write the Kargo resources of the image-factory folder `root`, and return what changed.
@@ -105,6 +107,7 @@ def synthesize(
         kargo_version: such as `1.11`; the settings' where it is None.
         dry_run: write nothing.
         budget_of: asked once for each registry whose budget no setting gives, while charts are rendered.
+        providers: what plugins say of sources and builds.
         ahead: state files that another process parses already.
 
     Raises:
@@ -125,7 +128,14 @@ def synthesize(
     inventory = merge(
         (entry.enrollment for entry in enrolled.enrollments), images.records.values(), bases.records.values()
     )
-    planned = plan_charts(inventory, settings.kargo, version, rendering.add).planned
+    planned = plan_charts(
+        inventory,
+        settings.kargo,
+        version,
+        rendering.add,
+        providers=providers,
+        folders=(str(settings.state_dir), str(settings.dist_dir)),
+    ).planned
     rendering.flush()
     # There is time for it while charts are rendered.
     for save in saves:

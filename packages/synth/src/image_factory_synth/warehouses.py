@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from image_factory.decide.semver import SemanticVersion
-from image_factory.errors import InvalidReference, UserError
+from image_factory.errors import InvalidReference, UnknownPlugin, UserError
 from image_factory.model.enrollment import SelectionStrategy
 from image_factory.model.settings import KargoSettings
 from image_factory.oci.reference import DEFAULT_TAG, Repository
@@ -23,6 +23,7 @@ from image_factory_synth.records import (
     MANAGED_BY,
     ROLE_LABEL,
     FreightCreationPolicy,
+    GitSubscription,
     ImageSubscription,
     ObjectMeta,
     Subscription,
@@ -31,6 +32,8 @@ from image_factory_synth.records import (
     short_name,
 )
 from image_factory_synth.schedule import DAY, PUBLIC_FLOORS, Check, stagger
+from image_factory_synth.sources import SourceWatch
+from image_factory_synth.stages import Stages
 from image_factory_synth.versions import KargoVersion
 
 SEVERAL = 5
@@ -74,18 +77,24 @@ class _Watch:
     subscription: ImageSubscription
     repository: Repository
     check: Check
+    image: ManagedImage | WatchedImage
+    git: GitSubscription | None
 
 
 def plan_warehouses(
     inventory: Inventory,
     settings: KargoSettings,
     version: KargoVersion,
-    ready: Callable[[str, Document], None] = lambda *_: None,
+    ready: Callable[[str, tuple[Document, ...]], None] = lambda *_: None,
+    stages: Stages | None = None,
+    sources: SourceWatch | None = None,
 ) -> Planned:
     """Return a Warehouse for every managed image, and for every other that has repoURL and allowTags.
 
     Args:
-        ready: is given each Warehouse as soon as it is made, with its image's name.
+        ready: is given each Warehouse and what stands beside it as soon as they are made, with the image's name.
+        stages: makes what stands beside a Warehouse.
+        sources: tells what is watched of a managed image's source.
     """
     notes: list[Note] = []
     outcomes: list[Failed | Skipped] = []
@@ -102,7 +111,7 @@ def plan_warehouses(
             if missing is not None:
                 outcomes.append(missing)
             else:
-                watches.append(_watch(image, settings, notes))
+                watches.append(_watch(image, settings, notes, sources))
         except UserError as error:
             outcomes.append(Failed(image.name, _named(image.name, error)))
     intervals = stagger(watch.check for watch in watches)
@@ -113,14 +122,22 @@ def plan_warehouses(
         name = watch.check.name
         try:
             document = _warehouse(watch, intervals[name], settings).document(version)
+            beside = _beside(stages, watch, notes)
             written.append((name, document))
             done.append(watch.check)
             repositories.setdefault(watch.check.registry, watch.repository)
         except UserError as error:
             outcomes.append(Failed(name, _named(name, error)))
         else:
-            ready(name, document)
+            ready(name, (document, *beside))
     return Planned(tuple(written), tuple(done), intervals, repositories, tuple(outcomes), pinned, tuple(notes))
+
+
+def _beside(stages: Stages | None, watch: _Watch, notes: list[Note]) -> tuple[Document, ...]:
+    if stages is None:
+        return ()
+    name = watch.check.name
+    return stages.beside(watch.image, watch.subscription.repo_url, lambda message: notes.append(Note(name, message)))
 
 
 def _missing(image: ManagedImage | WatchedImage) -> Skipped | None:
@@ -138,13 +155,20 @@ def _named(name: str, error: UserError) -> UserError:
     )
 
 
-def _watch(image: ManagedImage | WatchedImage, settings: KargoSettings, notes: list[Note]) -> _Watch:
+def _watch(
+    image: ManagedImage | WatchedImage, settings: KargoSettings, notes: list[Note], sources: SourceWatch | None
+) -> _Watch:
     try:
         repository = Repository.parse(image.repo_url or "")
     except InvalidReference as error:
         raise RefusedByKargo(error.message, field="repoURL", hint=error.hint) from error
+    git = None
     if isinstance(image, ManagedImage):
         role = Role.MANAGED
+        try:
+            git = None if sources is None else sources.of(image)
+        except UnknownPlugin as error:
+            notes.append(Note(image.name, f"its source is not watched: {error.message}"))
         subscription = _managed_subscription(image)
         interval = max(settings.managed_interval, PUBLIC_FLOORS.get(repository.registry, timedelta()))
     else:
@@ -160,7 +184,7 @@ def _watch(image: ManagedImage | WatchedImage, settings: KargoSettings, notes: l
         requests=requests,
         known_since=image.known_since,
     )
-    return _Watch(role, subscription, repository, check)
+    return _Watch(role, subscription, repository, check, image, git)
 
 
 def _managed_subscription(image: ManagedImage) -> ImageSubscription:
@@ -234,6 +258,9 @@ def _warehouse(watch: _Watch, interval: timedelta, settings: KargoSettings) -> W
         spec=WarehouseSpec(
             interval=interval,
             freight_creation_policy=FreightCreationPolicy.AUTOMATIC,
-            subscriptions=(Subscription(image=watch.subscription),),
+            subscriptions=(
+                Subscription(image=watch.subscription),
+                *(() if watch.git is None else (Subscription(git=watch.git),)),
+            ),
         ),
     )

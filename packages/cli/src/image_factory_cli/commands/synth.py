@@ -64,7 +64,14 @@ def command(
     flags = {"namespace": namespace, "base_interval": base_interval, "managed_interval": managed_interval}
     settings = {f"kargo.{name}": value for name, value in flags.items()}
     synth = functools.partial(
-        _synth(), directory, os.environ, Path.cwd(), kargo_version=kargo_version, budgets=_budgets, overrides=settings
+        _synth(),
+        directory,
+        os.environ,
+        Path.cwd(),
+        kargo_version=kargo_version,
+        budgets=_budgets,
+        plugins=_plugins,
+        overrides=settings,
     )
     checked = None if crds is None else _check(synth(dry_run=True), crds)  # what does not fit is not written
     run = synth(dry_run=dry_run)
@@ -99,6 +106,13 @@ def _synth() -> Callable[..., Any]:
             "synth is not installed", hint="pip install 'image-factory[synth]', which brings cdk8s"
         ) from error
     return synth
+
+
+def _plugins(root: Path, settings: Any) -> Any:
+    """Return the plugins, which know the providers' URLs and calls."""
+    from image_factory_cli.folder import workbench
+
+    return workbench(root, settings).plugins
 
 
 def _budgets(root: Path, settings: Any) -> Callable[[Any], Any]:

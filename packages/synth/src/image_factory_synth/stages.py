@@ -1,0 +1,309 @@
+"""What stands beside a Warehouse: the stage that analyzes or observes its Freight, and the one that starts a build.
+
+Kargo detects and executes, and our code decides: the coordination writes a request into git, a
+Warehouse watches that one file, and a stage calls the provider for it. The call is the one that the
+provider's plugin describes, which the embedded engine performs. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import PurePosixPath
+from typing import Protocol
+
+from image_factory.decide.build_inputs import (
+    BASE_IMAGES,
+    COURTESIES,
+    IMAGE,
+    REQUEST_ID,
+    TRIGGERED_BY,
+    VERSION_BUMP,
+    name_inputs,
+)
+from image_factory.errors import InvalidSettings, UnknownPlugin
+from image_factory.model.enrollment import Source as EnrolledSource
+from image_factory.model.settings import KargoSettings
+from image_factory.ports import BuildRequest, BuildTrigger, Source, SourceRepository, TriggerCall
+from image_factory.state.layout import REQUESTS, state_path
+from image_factory.usecases.workflow import WITHOUT_FILES
+from image_factory_synth.data import ManagedImage, WatchedImage
+from image_factory_synth.fields import Document, Expression, RefusedByKargo, expression_of, literal
+from image_factory_synth.jobs import ANALYZE, CREDENTIALS_KEY, OBSERVE, StateRepository, state_repository
+from image_factory_synth.records import (
+    MANAGED_BY,
+    PROMOTION_LABEL,
+    ROLE_LABEL,
+    FreightCreationPolicy,
+    GitSubscription,
+    ObjectMeta,
+    Resource,
+    Subscription,
+    Warehouse,
+    WarehouseSpec,
+    short_name,
+)
+from image_factory_synth.schedule import Check, stagger
+from image_factory_synth.stage_records import (
+    Origin,
+    PromotionTemplate,
+    RequestedFreight,
+    Retry,
+    Sources,
+    Stage,
+    StageSpec,
+    Step,
+    StepsSpec,
+    TemplateName,
+    Verification,
+    VerificationArgument,
+)
+from image_factory_synth.versions import KargoVersion
+
+REQUESTS_ROLE = "rebuild-requests"
+TRIGGER_ROLE = "rebuild-trigger"
+OBSERVE_ROLE = "observe"
+AUTOMATIC, MANUAL = "automatic", "manual"
+"""Values of the label by which the promotion policy finds the stages that promote by themselves."""
+_REQUEST = "request"
+"""The alias of the step that reads the request."""
+_READ = {
+    "status": 'get($env, "status") ?? ""',
+    "requestId": 'get($env, "requestId") ?? ""',
+    "versionBump": 'get($env, "versionBump") ?? "patch"',
+    "triggeredBy": 'get($env, "triggeredBy") ?? "policy"',
+    "digests": 'toJSON(get($env, "digests") ?? [])',
+    "waits": 'len(get($env, "waitsFor") ?? [])',
+}
+"""What is read of a request's file; a key that is not written in it is no error."""
+_INPUTS = {
+    REQUEST_ID: "requestId",
+    BASE_IMAGES: "digests",
+    VERSION_BUMP: "versionBump",
+    TRIGGERED_BY: "triggeredBy",
+}
+_LOOK = timedelta(minutes=5)
+
+
+class Providers(Protocol):
+    """What providers' plugins say (`image_factory.plugins.PluginTable`)."""
+
+    def source_named(self, provider: str) -> Source:
+        """Return the source of that name."""
+        ...
+
+    def trigger_named(self, provider: str) -> BuildTrigger:
+        """Return what starts builds there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """Makes what stands beside each image's Warehouse; nothing where no setting says where state lies."""
+
+    settings: KargoSettings
+    version: KargoVersion
+    providers: Providers | None
+    state_dir: str = "state"
+
+    def beside(
+        self, image: ManagedImage | WatchedImage, repo_url: str, note: Callable[[str], None] = lambda _: None
+    ) -> tuple[Document, ...]:
+        """Return the resources that belong to an image's Warehouse, which watches `repo_url`.
+
+        Args:
+            note: is told what is left out.
+
+        Raises:
+            RefusedByKargo, UnsafeValue: Kargo would refuse one, or a text could become an expression.
+            InvalidSettings: the state directory lies outside of the repository.
+        """
+        state = state_repository(self.settings)
+        if state is None:
+            return ()
+        if isinstance(image, WatchedImage):
+            return (self._observe(image, repo_url).document(self.version),)
+        source = image.source
+        if source is None or not source.repo:
+            return ()
+        resources: list[Resource] = [self._analyze(image, source, state, repo_url)]
+        if self.providers is not None:
+            try:
+                trigger = self.providers.trigger_named(source.provider)
+            except UnknownPlugin as error:
+                note(f"its builds are not started: {error.message}")
+            else:
+                resources += [self._requests(image, state), self._trigger(image, source, state, trigger)]
+        return tuple(resource.document(self.version) for resource in resources)
+
+    def _named(self, prefix: str, image: str, role: str, promotion: str | None = None) -> ObjectMeta:
+        labels = {**MANAGED_BY, ROLE_LABEL: role}
+        return ObjectMeta(
+            name=short_name(f"{prefix}-{image}"),
+            namespace=self.settings.namespace,
+            labels=labels if promotion is None else {**labels, PROMOTION_LABEL: promotion},
+        )
+
+    def _analyze(self, image: ManagedImage, source: EnrolledSource, state: StateRepository, repo_url: str) -> Stage:
+        found = f"imageFrom({literal(repo_url)})"
+        args: dict[str, str | Expression] = {
+            "imageName": image.name,
+            # A tag such as 22 would become a number, which no argument may be.
+            "imageTag": Expression(f"${{{{ quote({found}.Tag) }}}}"),
+            "imageDigest": Expression(f"${{{{ {found}.Digest }}}}"),
+            "dockerfile": source.dockerfile,
+            "sourceRepo": source.repo,
+            "sourceProvider": source.provider,
+            "gitRepo": state.url,
+            "gitBranch": state.branch,
+        }
+        return Stage(
+            metadata=self._named(ANALYZE, image.name, ANALYZE, AUTOMATIC),
+            spec=_verified(short_name(image.name), image.name, ANALYZE, args),
+        )
+
+    def _observe(self, image: WatchedImage, repo_url: str) -> Stage:
+        digest = Expression(f"${{{{ imageFrom({literal(repo_url)}).Digest }}}}")
+        return Stage(
+            metadata=self._named("observe", image.name, OBSERVE_ROLE, AUTOMATIC),
+            spec=_verified(short_name(image.name), image.name, OBSERVE, {"name": image.name, "digest": digest}),
+        )
+
+    def _requests(self, image: ManagedImage, state: StateRepository) -> Warehouse:
+        git = GitSubscription(
+            repo_url=state.url,
+            branch=state.branch,
+            include_paths=(self._request_file(image, state),),
+            discovery_limit=1,
+        )
+        return Warehouse(
+            metadata=self._named(REQUESTS_ROLE, image.name, REQUESTS_ROLE),
+            spec=WarehouseSpec(
+                interval=_spread(image.name),
+                freight_creation_policy=FreightCreationPolicy.AUTOMATIC,
+                subscriptions=(Subscription(git=git),),
+            ),
+        )
+
+    def _request_file(self, image: ManagedImage, state: StateRepository) -> str:
+        folder = PurePosixPath(self.state_dir)
+        if folder.is_absolute() or ".." in folder.parts:
+            raise InvalidSettings(
+                f"stateDir {self.state_dir!r} lies outside of kargo.stateRepository",
+                hint="give a path inside the folder",
+            )
+        return str(PurePosixPath(state.path) / folder / state_path(REQUESTS, image.name))
+
+    def _trigger(
+        self, image: ManagedImage, source: EnrolledSource, state: StateRepository, trigger: BuildTrigger
+    ) -> Stage:
+        clone = Step(
+            uses="git-clone",
+            config={
+                "repoURL": state.url,
+                "checkout": (
+                    {"path": "./state", "commit": Expression(f"${{{{ commitFrom({literal(state.url)}).ID }}}}")},
+                ),
+            },
+        )
+        read = Step(
+            uses="yaml-parse",
+            alias=_REQUEST,
+            config={
+                "path": f"./state/{self._request_file(image, state)}",
+                "outputs": tuple({"name": name, "fromExpression": text} for name, text in _READ.items()),
+            },
+        )
+        call = Step(
+            uses="http",
+            alias="dispatch",
+            # What waits, or is dispatched or settled by now, starts nothing; its Freight is taken all the same.
+            condition=Expression(
+                f'${{{{ success() && outputs.{_REQUEST}.status == "requested" && outputs.{_REQUEST}.waits == 0 }}}}'
+            ),
+            retry=Retry(error_threshold=3, timeout=timedelta(minutes=5)),
+            config=self._http(image, source, trigger),
+        )
+        return Stage(
+            metadata=self._named(TRIGGER_ROLE, image.name, TRIGGER_ROLE, AUTOMATIC if image.auto_rebuild else MANUAL),
+            spec=StageSpec(
+                requested_freight=(_direct(short_name(f"{REQUESTS_ROLE}-{image.name}")),),
+                promotion_template=PromotionTemplate(spec=StepsSpec(steps=(clone, read, call))),
+            ),
+        )
+
+    def _http(self, image: ManagedImage, source: EnrolledSource, trigger: BuildTrigger) -> dict[str, object]:
+        """Return the configuration of the step that makes the call which the plugin describes."""
+        places = {f"<{name}>": f"outputs.{_REQUEST}.{read}" for name, read in _INPUTS.items()}
+        told = {name: f"<{name}>" for name in _INPUTS} | {IMAGE: image.name}
+        # What a workflow does not declare is refused with all the rest: it gets the courtesies that are asked for.
+        declared = None
+        if source.provider not in WITHOUT_FILES:
+            declared = {
+                source.inputs.get(name, name) for name in told if name not in COURTESIES or name in source.inputs
+            }
+        workflow = source.workflow or ("" if source.provider in WITHOUT_FILES else f"{image.name}.yml")
+        call = trigger.call(
+            BuildRequest(
+                SourceRepository(source.provider, source.host, source.repo),
+                source.ref or source.branch,
+                workflow,
+                f"<{REQUEST_ID}>",
+                name_inputs(told, source.inputs, declared).inputs,
+            )
+        )
+        succeeded = " || ".join(f"response.status == {status}" for status in call.accepted)
+        return {
+            "method": call.method,
+            "url": call.url,
+            "headers": self._headers(call),
+            "body": self._body(call, places),
+            "successExpression": succeeded,
+            "failureExpression": "response.status >= 400 && response.status < 500 && response.status != 429",
+            "timeout": "30s",
+        }
+
+    def _headers(self, call: TriggerCall) -> tuple[dict[str, object], ...]:
+        headers: list[dict[str, object]] = [{"name": name, "value": value} for name, value in call.headers.items()]
+        if call.secret is not None:
+            if "$" in call.secret.prefix:
+                raise RefusedByKargo(f"not a prefix: {call.secret.prefix!r}", field="headers")
+            value = Expression(f"{call.secret.prefix}${{{{ {self._secret} }}}}")
+            headers.append({"name": call.secret.name, "value": value})
+        return tuple(headers)
+
+    def _body(self, call: TriggerCall, places: Mapping[str, str]) -> Expression:
+        """Return the body as one quoted expression: the step takes a text and would get an object else."""
+        body = dict(call.json)
+        if call.secret_field is not None:
+            body[call.secret_field] = "<secret>"
+            places = {**places, "<secret>": self._secret}
+        return Expression(f"${{% quote({expression_of(body, places)}) %}}")
+
+    @property
+    def _secret(self) -> str:
+        return f"secret('{self.settings.git_credentials}').{CREDENTIALS_KEY}"
+
+
+def _spread(name: str) -> timedelta:
+    """Return how often a request is looked for, so that hundreds of Warehouses do not clone in one second."""
+    return stagger([Check(name=name, registry="", interval=_LOOK, requests=0)])[name]
+
+
+def _direct(warehouse: str) -> RequestedFreight:
+    return RequestedFreight(origin=Origin(kind="Warehouse", name=warehouse), sources=Sources(direct=True))
+
+
+def _verified(warehouse: str, image: str, template: str, args: Mapping[str, str | Expression]) -> StageSpec:
+    """Return a stage that does nothing with its Freight but verify it; without a step it would not even that."""
+    return StageSpec(
+        requested_freight=(_direct(warehouse),),
+        promotion_template=PromotionTemplate(
+            spec=StepsSpec(steps=(Step(uses="compose-output", config={"image": image}),))
+        ),
+        verification=Verification(
+            templates=(TemplateName(name=template),),
+            args=tuple(VerificationArgument(name=name, value=value) for name, value in args.items()),
+        ),
+    )

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from image_factory.errors import InvalidSettings, UnsafeValue
+from image_factory.model.enrollment import Source
+from image_factory.model.settings import KargoSettings, Settings
+from image_factory_synth.data import ManagedImage, Role, WatchedImage
+from image_factory_synth.fields import Document, expression_of, literal
+from image_factory_synth.stages import Stages
+from image_factory_synth.versions import KargoVersion
+
+pytest.importorskip("image_factory_cli", reason="image_factory_cli is not installed")
+pytest.importorskip("image_factory_github", reason="image_factory_github is not installed")
+pytest.importorskip("image_factory_gitlab", reason="image_factory_gitlab is not installed")
+
+from image_factory_cli.folder import workbench
+
+PLUGINS = workbench(Path(), Settings()).plugins
+URL = "https://git.example.com/acme/state.git"
+SETTINGS = KargoSettings(state_repository=URL, job_image="ghcr.io/acme/tool:1")
+
+
+def stages(settings: KargoSettings = SETTINGS, **values: Any) -> Stages:
+    return Stages(settings, KargoVersion(1, 11), PLUGINS, **values)
+
+
+def managed(auto_rebuild: bool = True, **source: Any) -> ManagedImage:
+    return ManagedImage(
+        name="web",
+        repo_url="ghcr.io/acme/web",
+        source=Source(**{"repo": "acme/web", **source}),
+        auto_rebuild=auto_rebuild,
+    )
+
+
+def beside(image: ManagedImage | WatchedImage, made: Stages | None = None) -> dict[str, Document]:
+    documents = (made or stages()).beside(image, image.repo_url or "")
+    return {f"{one['kind']}/{one['metadata']['name']}": one for one in documents}
+
+
+def trigger(image: ManagedImage) -> list[Document]:
+    steps: list[Document] = beside(image)["Stage/rebuild-trigger-web"]["spec"]["promotionTemplate"]["spec"]["steps"]
+    return steps
+
+
+def test_a_managed_image_is_analyzed_and_its_requests_are_watched_and_acted_on() -> None:
+    assert list(beside(managed())) == [
+        "Stage/analyze-dockerfile-web",
+        "Warehouse/rebuild-requests-web",
+        "Stage/rebuild-trigger-web",
+    ]
+
+
+def test_nothing_stands_beside_where_state_lies_nowhere() -> None:
+    assert beside(managed(), stages(KargoSettings())) == {}
+
+
+def test_the_analysis_is_told_of_the_freight_by_expressions_and_of_the_source_in_plain_words() -> None:
+    spec = beside(managed(dockerfile="apps/web/Dockerfile"))["Stage/analyze-dockerfile-web"]["spec"]
+
+    assert spec["requestedFreight"] == [{"origin": {"kind": "Warehouse", "name": "web"}, "sources": {"direct": True}}]
+    assert spec["verification"]["analysisTemplates"] == [{"name": "analyze-dockerfile"}]
+    assert {arg["name"]: arg["value"] for arg in spec["verification"]["args"]} == {
+        "imageName": "web",
+        "imageTag": '${{ quote(imageFrom("ghcr.io/acme/web").Tag) }}',
+        "imageDigest": '${{ imageFrom("ghcr.io/acme/web").Digest }}',
+        "dockerfile": "apps/web/Dockerfile",
+        "sourceRepo": "acme/web",
+        "sourceProvider": "github",
+        "gitRepo": URL,
+        "gitBranch": "main",
+    }
+
+
+def test_a_base_image_is_observed() -> None:
+    base = WatchedImage(name="node-22", role=Role.BASE, repo_url="docker.io/library/node", allow_tags="^22$")
+
+    ((name, stage),) = beside(base).items()
+
+    assert name == "Stage/observe-node-22"
+    assert stage["spec"]["verification"]["args"] == [
+        {"name": "name", "value": "node-22"},
+        {"name": "digest", "value": '${{ imageFrom("docker.io/library/node").Digest }}'},
+    ]
+
+
+def test_only_the_image_s_own_request_file_is_watched() -> None:
+    found = beside(managed(), stages(state_dir="known"))["Warehouse/rebuild-requests-web"]
+
+    (item,) = found["spec"]["subscriptions"]
+    assert item["git"]["includePaths"] == ["image-factory/known/rebuild-requests/web.yaml"]
+    assert (item["git"]["repoURL"], item["git"]["branch"]) == (URL, "main")
+
+
+@pytest.mark.parametrize("folder", ["/srv/state", "../state"])
+def test_state_outside_of_the_repository_is_an_error(folder: str) -> None:
+    with pytest.raises(InvalidSettings, match="stateDir"):
+        beside(managed(), stages(state_dir=folder))
+
+
+def test_a_build_is_started_for_a_request_that_is_requested_and_waits_for_none() -> None:
+    clone, read, call = trigger(managed())
+
+    assert clone["config"]["checkout"] == [{"path": "./state", "commit": f'${{{{ commitFrom("{URL}").ID }}}}'}]
+    assert read["config"]["path"] == "./state/image-factory/state/rebuild-requests/web.yaml"
+    assert call["if"] == '${{ success() && outputs.request.status == "requested" && outputs.request.waits == 0 }}'
+    assert call["retry"] == {"errorThreshold": 3, "timeout": "5m0s"}
+
+
+def test_github_is_called_as_its_plugin_says() -> None:
+    config = trigger(managed(inputs={"base_images": "bases"}))[-1]["config"]
+
+    assert config["method"] == "POST"
+    assert config["url"] == "https://api.github.com/repos/acme/web/actions/workflows/web.yml/dispatches"
+    assert {"name": "Authorization", "value": "Bearer ${{ secret('github-credentials').password }}"} in config[
+        "headers"
+    ]
+    assert config["body"] == (
+        '${% quote({"ref": "main", "inputs": {"request_id": outputs.request.requestId,'
+        ' "bases": outputs.request.digests, "version_bump": outputs.request.versionBump,'
+        ' "triggered_by": outputs.request.triggeredBy}}) %}'
+    )
+    assert config["successExpression"] == "response.status == 200 || response.status == 204"
+    assert "response.status != 429" in config["failureExpression"]
+
+
+def test_gitlab_is_called_with_its_trigger_token_and_variables() -> None:
+    config = trigger(managed(provider="gitlab", host="gitlab.example.com", ref="v1"))[-1]["config"]
+
+    assert config["url"] == "https://gitlab.example.com/api/v4/projects/acme%2Fweb/trigger/pipeline"
+    assert '"ref": "v1"' in config["body"]
+    assert '"image": "web"' in config["body"]
+    assert "\"token\": secret('github-credentials').password" in config["body"]
+    assert config["successExpression"] == "response.status == 201"
+
+
+@pytest.mark.parametrize(("auto", "promotion"), [(True, "automatic"), (False, "manual")])
+def test_only_the_trigger_of_an_image_that_is_rebuilt_by_itself_is_promoted_by_itself(
+    auto: bool, promotion: str
+) -> None:
+    found = beside(managed(auto_rebuild=auto))
+
+    assert found["Stage/rebuild-trigger-web"]["metadata"]["labels"]["image-factory.io/promotion"] == promotion
+    assert found["Stage/analyze-dockerfile-web"]["metadata"]["labels"]["image-factory.io/promotion"] == "automatic"
+
+
+def test_where_nobody_starts_builds_the_image_is_analyzed_all_the_same() -> None:
+    notes: list[str] = []
+
+    documents = stages().beside(managed(provider="git", repo="https://a.b/c.git"), "ghcr.io/acme/web", notes.append)
+
+    assert [one["metadata"]["name"] for one in documents] == ["analyze-dockerfile-web"]
+    assert len(notes) == 1
+    assert "its builds are not started" in notes[0]
+
+
+@pytest.mark.parametrize("text", ["${{ secret('a') }}", "a}}b", "a%}b", "a\nb"])
+def test_what_people_wrote_never_leaves_its_literal(text: str) -> None:
+    with pytest.raises(UnsafeValue):
+        literal(text)
+    with pytest.raises(UnsafeValue):
+        expression_of({"a": [text]}, {})
+
+
+def test_a_quote_stays_within_its_literal() -> None:
+    assert expression_of({"a": ['x" + secret("b")', True]}, {}) == r'{"a": ["x\" + secret(\"b\")", true]}'
