@@ -422,10 +422,8 @@ def _recorded_base(
         return changed, Done(base.name, (f"first seen at {short_digest(answer.digest)}",))
     before = short_digest(base.runtime.current_digest)
     moved = f"moved from {before} to {short_digest(answer.digest)}"
-    was_ours = [update.source for update in base.history.update_history][-1:] == [
-        "build"
-    ]  # the tag is seen for the first time
-    return changed, Done(base.name, (moved, *(() if was_ours else _alarm(base.name, answer.tag))))
+    ours = [each.source for each in base.history.update_history][-1:] == ["build"]  # the tag is seen for the first time
+    return changed, Done(base.name, (moved, *(() if ours else _alarm(base.name, answer.tag))))
 
 
 def _alarm(name: str, tag: str) -> tuple[str, ...]:
