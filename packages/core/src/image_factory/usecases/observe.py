@@ -420,8 +420,7 @@ def _recorded_base(
     )
     if base.runtime.current_digest is None:
         return changed, Done(base.name, (f"first seen at {short_digest(answer.digest)}",))
-    before = short_digest(base.runtime.current_digest)
-    moved = f"moved from {before} to {short_digest(answer.digest)}"
+    moved = f"moved from {short_digest(base.runtime.current_digest)} to {short_digest(answer.digest)}"
     ours = [each.source for each in base.history.update_history][-1:] == ["build"]  # the tag is seen for the first time
     return changed, Done(base.name, (moved, *(() if ours else _alarm(base.name, answer.tag))))
 
