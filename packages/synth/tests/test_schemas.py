@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from image_factory.errors import NotFound
-from image_factory.model.enrollment import SelectionStrategy, Source
+from image_factory.model.enrollment import SelectionStrategy, Source, Update
 from image_factory.model.settings import KargoSettings, Settings
 from image_factory_synth.charts import plan_charts
 from image_factory_synth.data import ANY_TAG, Inventory, ManagedImage, Role, WatchedImage
@@ -138,7 +138,15 @@ def step_schema(version: KargoVersion, uses: str) -> Any:
 @pytest.mark.parametrize("provider", ["github", "gitlab"])
 def test_every_step_s_configuration_fits_kargos_schema(version: KargoVersion, provider: str) -> None:
     schemas_of(version)
-    image = ManagedImage(name="web", repo_url="ghcr.io/acme/web", source=Source(provider=provider, repo="acme/web"))
+    image = ManagedImage(
+        name="web",
+        repo_url="ghcr.io/acme/web",
+        source=Source(provider=provider, repo="acme/web"),
+        updates=(
+            Update(repo="acme/a", path="apps/web", type="kustomize-set-image", mode="pr"),
+            Update(repo="acme/a", path="v.yaml", type="yaml-update", key="image.tag"),
+        ),
+    )
 
     written = documents(Inventory((image,)), version)
 
@@ -148,7 +156,11 @@ def test_every_step_s_configuration_fits_kargos_schema(version: KargoVersion, pr
         if stage["kind"] == "Stage"
         for step in stage["spec"]["promotionTemplate"]["spec"]["steps"]
     ]
-    assert [step["uses"] for step in steps] == ["compose-output", "git-clone", "yaml-parse", "http"]
+    assert [step["uses"] for step in steps] == [
+        *("compose-output", "git-clone", "yaml-parse", "http"),
+        *("git-clone", "kustomize-set-image", "git-commit", "git-push", "git-open-pr"),
+        *("git-clone", "yaml-update", "git-commit", "git-push"),
+    ]
     for step in steps:
         assert list(step_schema(version, step["uses"]).iter_errors(step["config"])) == []
 

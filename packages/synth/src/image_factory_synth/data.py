@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from image_factory.decide.discovery import tag_pattern
 from image_factory.errors import Conflict
-from image_factory.model.enrollment import Enrollment, Kind, SelectionStrategy, Source
+from image_factory.model.enrollment import Enrollment, Kind, SelectionStrategy, Source, Update
 from image_factory.model.image_state import BaseState, ImageState
 
 ANY_TAG = ".*"
@@ -47,6 +47,7 @@ class ManagedImage:
     source: Source | None = None
     auto_rebuild: bool = True
     """Whether a request is acted on without a person."""
+    updates: tuple[Update, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +123,7 @@ def _managed(entry: Enrollment, state: ImageState | None) -> ManagedImage:
         known_since=None if state is None else state.history.enrolled_at,
         source=entry.source,
         auto_rebuild=entry.auto_rebuild,
+        updates=entry.updates,
     )
 
 

@@ -25,7 +25,7 @@ from image_factory.decide.build_inputs import (
 from image_factory.errors import InvalidSettings, UnknownPlugin
 from image_factory.model.enrollment import Source as EnrolledSource
 from image_factory.model.settings import KargoSettings
-from image_factory.ports import BuildRequest, BuildTrigger, Source, SourceRepository, TriggerCall
+from image_factory.ports import BuildRequest, BuildTrigger, FileUpdater, Source, SourceRepository, TriggerCall
 from image_factory.state.layout import REQUESTS, state_path
 from image_factory.usecases.workflow import WITHOUT_FILES
 from image_factory_synth.data import ManagedImage, WatchedImage
@@ -59,11 +59,13 @@ from image_factory_synth.stage_records import (
     Verification,
     VerificationArgument,
 )
+from image_factory_synth.updates import promotions
 from image_factory_synth.versions import KargoVersion
 
 REQUESTS_ROLE = "rebuild-requests"
 TRIGGER_ROLE = "rebuild-trigger"
 OBSERVE_ROLE = "observe"
+UPDATE_ROLE = "update"
 AUTOMATIC, MANUAL = "automatic", "manual"
 """Values of the label by which the promotion policy finds the stages that promote by themselves."""
 _REQUEST = "request"
@@ -95,6 +97,10 @@ class Providers(Protocol):
 
     def trigger_named(self, provider: str) -> BuildTrigger:
         """Return what starts builds there."""
+        ...
+
+    def updater_named(self, name: str) -> FileUpdater:
+        """Return the updater that `updates[].type` names."""
         ...
 
 
@@ -135,6 +141,19 @@ class Stages:
                 note(f"its builds are not started: {error.message}")
             else:
                 resources += [self._requests(image, state), self._trigger(image, source, state, trigger)]
+            # A version is carried on once its analysis went well.
+            analyzed = Sources(stages=(short_name(f"{ANALYZE}-{image.name}"),))
+            freight = RequestedFreight(origin=Origin(kind="Warehouse", name=short_name(image.name)), sources=analyzed)
+            resources += [
+                Stage(
+                    metadata=self._named("update", f"{image.name}-{promotion.name}", UPDATE_ROLE, AUTOMATIC),
+                    spec=StageSpec(
+                        requested_freight=(freight,),
+                        promotion_template=PromotionTemplate(spec=StepsSpec(steps=promotion.steps)),
+                    ),
+                )
+                for promotion in promotions(image, repo_url, self.providers, note)
+            ]
         return tuple(resource.document(self.version) for resource in resources)
 
     def _named(self, prefix: str, image: str, role: str, promotion: str | None = None) -> ObjectMeta:

@@ -19,6 +19,7 @@ from image_factory_synth.report import Report, report, unchanged
 
 if TYPE_CHECKING:
     from image_factory.model.settings import Settings
+    from image_factory.ports import BuildTrigger, FileUpdater, Source
     from image_factory.shell.read_ahead import ReadAhead
     from image_factory_synth.kargo import Cdk8s
     from image_factory_synth.stages import Providers
@@ -133,7 +134,7 @@ def _synth(
     state = root / settings.state_dir
     before = look([root / SETTINGS_FILE, root / settings.images_file], [state / IMAGES, state / BASE_IMAGES])
     budget_of = None if budgets is None else _asked_later(budgets, root, settings)
-    providers = None if plugins is None else plugins(root, settings)
+    providers = None if plugins is None else _LoadedLater(plugins, root, settings)
     synthesis = synthesize(
         root, settings, cdk8s, dry_run=dry_run, budget_of=budget_of, providers=providers, ahead=ahead
     )
@@ -141,6 +142,22 @@ def _synth(
     if not dry_run or synthesis.old == synthesis.new:
         remember(question, [before], found, synthesis.output)
     return Run(found, synthesis)
+
+
+class _LoadedLater:
+    """Plugins that are loaded at the first question, which comes while Node works."""
+
+    def __init__(self, load: Callable[[Path, Settings], Providers], root: Path, settings: Settings) -> None:
+        self._load = functools.cache(lambda: load(root, settings))
+
+    def source_named(self, provider: str) -> Source:
+        return self._load().source_named(provider)
+
+    def trigger_named(self, provider: str) -> BuildTrigger:
+        return self._load().trigger_named(provider)
+
+    def updater_named(self, name: str) -> FileUpdater:
+        return self._load().updater_named(name)
 
 
 def _asked_later(budgets: Callable[[Path, Settings], BudgetOf], root: Path, settings: Settings) -> BudgetOf:
