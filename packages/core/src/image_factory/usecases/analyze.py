@@ -69,7 +69,7 @@ def analyze(bench: Workbench, handover: Handover | None = None, *, jobs: int = 1
         Conflict: the image that is named is enrolled as external, and a Dockerfile of it is given.
     """
     inputs = look([bench.images_file, bench.root / SETTINGS_FILE])
-    file = bench.images()
+    file = bench.images() if handover is None else bench.enrolled()
     loaded_images, loaded_bases = bench.store.images(), bench.store.bases()
     recorded, bases = loaded_images.records, loaded_bases.records
     enrollments = {entry.enrollment.name: entry.enrollment for entry in file.enrollments}
