@@ -38,8 +38,8 @@ def test_the_soonest_comes_first_and_what_stands_on_it_last() -> None:
     assert found == [
         Consequence("soon", "python", "24h", "Tue 03 Mar 12:00 UTC, in 1d"),
         Consequence("late", "python", "7d", "Mon 09 Mar 12:00 UTC, in 7d"),
-        Consequence("child", "soon", "2d", "once soon is rebuilt, plus its delay"),
-        Consequence("grandchild", "child", "24h", "once child is rebuilt, plus its delay"),
+        Consequence("child", "soon", "2d", "once soon is rebuilt, and after its delay"),
+        Consequence("grandchild", "child", "24h", "once child is rebuilt, and after its delay"),
     ]
 
 

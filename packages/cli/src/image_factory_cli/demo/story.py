@@ -226,6 +226,7 @@ class Story:
         lines = ["", "# Added by the demo: every registry is asked here in place of out there.", "registries:"]
         lines += [f"  {host}:\n    endpoint: {self.world.endpoint(host)}" for host in sorted(hosts)]
         lines += ["kargo:", f"  stateRepository: {self.world.git.url(PLATFORM)}", f"  stateBranch: {BRANCH}"]
+        lines += ["  jobImage: ghcr.io/craigedmunds/image-factory:0.1.0"]
         return "\n".join(lines) + "\n"
 
 
