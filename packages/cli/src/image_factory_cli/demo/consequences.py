@@ -41,7 +41,9 @@ def consequences(status: Json, graph: Json, before: Mapping[str, str], now: date
         for child in dependents.get(name, ()):
             if child not in waiting and child in images:
                 waiting.append(child)
-                found.append(Consequence(child, name, _delay(images[child]), f"once {name} is rebuilt, and after its delay"))
+                found.append(
+                    Consequence(child, name, _delay(images[child]), f"once {name} is rebuilt, and after its delay")
+                )
     return found
 
 
