@@ -1,4 +1,4 @@
-"""How a command of one step writes and shows what it came to: `coordinate`, `dispatch`, `settle`."""
+"""How a command of one step writes and shows what it came to: `analyze`, `observe`, `coordinate` and their like."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,20 +11,13 @@ import click
 
 from image_factory.errors import UserError
 from image_factory.usecases.analysis_memory import Revisions, ask_analysis, local_revisions, recall_analysis
-from image_factory.usecases.outcome import Outcome, Skipped, exit_code
+from image_factory.usecases.outcome import Outcome, Skipped, exit_code, sentences
 from image_factory_cli.clone import clone_options, opened_folder
 from image_factory_cli.folder import folder_options
 from image_factory_cli.logs import LogFormat
 from image_factory_cli.metrics import metrics_option, record_metrics
 from image_factory_cli.notices import notify_option, tell
-from image_factory_cli.render import (
-    error_to_json,
-    outcome_to_json,
-    report_problems,
-    show_diff,
-    show_outcomes,
-    write_json,
-)
+from image_factory_cli.steps import Manner, Shown, show, write
 
 if TYPE_CHECKING:
     from image_factory.decide.lifecycle import Transition
@@ -63,6 +56,7 @@ def command(
     source_provider: str | None,
     git_repo: str | None,
     git_branch: str | None,
+    commit: bool,
     push: bool,
     metrics_file: Path | None,
     as_json: bool,
@@ -98,27 +92,19 @@ def command(
             source_provider=source_provider or None,
         )
     # With a program's log, nothing but its lines is said.
-    show = Show(as_json=as_json, verbose=verbose, is_quiet=log_format == "json")
+    manner = Manner(commit, push, as_json, verbose, is_quiet=log_format == "json")
     question = None
     if handover is None and git_repo is None:
         question = ask_analysis(directory, os.environ, Path.cwd())
         known = recall_analysis(question, local_revisions)
         if known is not None:
-            return _finish(tuple(Skipped(name, "nothing new") for name in known), (), (), None, show)
+            return _finish(tuple(Skipped(name, "nothing new") for name in known), (), (), None, manner)
     with opened_folder(directory, git_repo, git_branch, log_format, log_level) as (bench, must_push):
         known = recall_analysis(question, revisions(bench)) if question is not None else None
         if known is not None:
-            return _finish(tuple(Skipped(name, "nothing new") for name in known), (), (), None, show)
-        return _run(bench, handover, question, show=show, push=must_push or push, metrics_file=metrics_file, **rest)
-
-
-@dataclass(frozen=True, slots=True)
-class Show:
-    """How the results are shown."""
-
-    as_json: bool
-    verbose: bool
-    is_quiet: bool
+            return _finish(tuple(Skipped(name, "nothing new") for name in known), (), (), None, manner)
+        manner = replace(manner, push=must_push or push)
+        return _run(bench, handover, question, manner=manner, metrics_file=metrics_file, **rest)
 
 
 def _run(
@@ -126,43 +112,37 @@ def _run(
     handover: Any,
     question: Question | None,
     *,
-    show: Show,
-    push: bool,
+    manner: Manner,
     jobs: int,
     dry_run: bool,
-    commit: bool,
     notify: bool,
     metrics_file: Path | None,
 ) -> int:
     from image_factory.decide.lifecycle import count_transitions
     from image_factory.usecases.analyze import analyze
-    from image_factory.usecases.commit import changed_names, until_settled, write_and_commit
+    from image_factory.usecases.commit import changed_names, until_settled
     from image_factory.usecases.lifecycle import log_transitions
 
     if dry_run:
         planned = analyze(bench, handover, jobs=jobs)
-        if not show.as_json and not show.is_quiet:
-            show_diff(planned.changes)
-        return _finish(planned.outcomes, planned.changes, planned.problems, None, show, planned.transitions)
+        return _finish(planned.outcomes, planned.changes, planned.problems, None, manner, planned.transitions)
 
     def learn() -> tuple[Analysis, Committed]:
         analysis = analyze(bench, handover, jobs=jobs)
-        return analysis, write_and_commit(
+        return analysis, write(
             bench,
             analysis.changes,
+            manner,
             subject=f"Analyze {changed_names(analysis.outcomes)}",
             body=sentences(analysis.outcomes),
-            commit=commit,
-            push=push,
-            environ=os.environ,
-            unpushed=lambda kept: _finish(analysis.outcomes, analysis.changes, analysis.problems, kept, show),
+            unpushed=lambda kept: _finish(analysis.outcomes, analysis.changes, analysis.problems, kept, manner),
         )
 
     analysis, committed = until_settled(learn)
     if question is not None:
         analysis.keep(question)
     log_transitions(analysis.transitions)
-    code = _finish(analysis.outcomes, analysis.changes, analysis.problems, committed, show, analysis.transitions)
+    code = _finish(analysis.outcomes, analysis.changes, analysis.problems, committed, manner, analysis.transitions)
     record_metrics(metrics_file, count_transitions(analysis.transitions))
     if notify:
         tell(bench, analysis.events)
@@ -174,27 +154,12 @@ def _finish(
     changes: tuple[FileChange, ...],
     problems: tuple[ImageFactoryError, ...],
     committed: Committed | None,
-    show: Show,
+    manner: Manner,
     transitions: tuple[Transition, ...] = (),
 ) -> int:
     """Show the results, and return the exit code that they come to."""
-    if show.as_json:
-        write_json(
-            {
-                "outcomes": [outcome_to_json(outcome) for outcome in outcomes],
-                "transitions": [transition_to_json(one) for one in transitions],
-                "files": [str(change.path) for change in changes],
-                "commit": committed.commit if committed else None,
-                "problems": [error_to_json(problem) for problem in problems],
-            }
-        )
-    elif not show.is_quiet:
-        show_outcomes(outcomes, verbose=show.verbose)
-        if committed and committed.commit:
-            click.echo(f"committed {committed.commit[:12]}{' and pushed' if committed.pushed else ''}")
-        elif changes and committed:
-            click.echo(f"no commit: {committed.reason}")
-    report_problems(problems, op="analyze", is_quiet=show.is_quiet)
+    more = {"transitions": [transition_to_json(one) for one in transitions]}
+    show(Shown(outcomes, changes, committed, problems, more), manner, op="analyze")
     # Where nothing at all could be read of images.yaml, nothing was done.
     return exit_code(outcomes) or ((3 if outcomes else 2) if problems else 0)
 
@@ -209,16 +174,3 @@ def revisions(bench: Any) -> Revisions:
     from image_factory.usecases.analysis_step import source_revisions
 
     return source_revisions(bench)
-
-
-def sentences(outcomes: tuple[Outcome, ...]) -> list[str]:
-    """Return a line an image that changed or failed, for a commit's message."""
-    from image_factory.usecases.outcome import Done, Failed
-
-    lines = []
-    for outcome in outcomes:
-        if isinstance(outcome, Done):
-            lines.append(f"{outcome.item}: {', '.join(outcome.changes)}")
-        elif isinstance(outcome, Failed):
-            lines.append(f"{outcome.item}: failed")
-    return lines

@@ -109,7 +109,8 @@ def _carry_out(
     from image_factory.decide.lifecycle import count_transitions
     from image_factory.usecases.commit import changed_names, until_settled
     from image_factory.usecases.lifecycle import log_transitions
-    from image_factory_cli.commands.analyze import sentences, transition_to_json
+    from image_factory.usecases.outcome import sentences
+    from image_factory_cli.commands.analyze import transition_to_json
 
     def shown(done: Cleanup, committed: Committed | None) -> Shown:
         transitions = [transition_to_json(one) for one in done.transitions]

@@ -44,7 +44,7 @@ def command(
     """
     from image_factory.usecases.commit import changed_names, until_settled
     from image_factory.usecases.coordinate import coordinate
-    from image_factory_cli.commands.analyze import sentences
+    from image_factory.usecases.outcome import sentences
 
     bench, must_push = click.get_current_context().with_resource(
         opened_folder(directory, git_repo, git_branch, log_format, log_level)

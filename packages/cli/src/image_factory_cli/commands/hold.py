@@ -81,7 +81,7 @@ def _hold(
     from image_factory.shell.actor import find_actor
     from image_factory.usecases.commit import changed_names, until_settled
     from image_factory.usecases.hold import hold, parse_until, release
-    from image_factory_cli.commands.analyze import sentences
+    from image_factory.usecases.outcome import sentences
 
     def decide() -> Held:
         if is_release:

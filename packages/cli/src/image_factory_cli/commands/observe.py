@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 
 from image_factory.errors import UserError
-from image_factory.usecases.outcome import exit_code
+from image_factory.usecases.outcome import exit_code, sentences
 from image_factory_cli.clone import clone_options, opened_folder
 from image_factory_cli.folder import folder_options
 from image_factory_cli.logs import LogFormat
 from image_factory_cli.notices import notify_option, tell
-from image_factory_cli.render import (
-    error_to_json,
-    outcome_to_json,
-    report_problems,
-    show_diff,
-    show_outcomes,
-    write_json,
-)
+from image_factory_cli.steps import Manner, Shown, show, write
 
 
 @click.command(epilog="Example: image-factory observe --base node-22-bookworm-slim")
@@ -56,9 +48,8 @@ def command(
     log_level: str | None,
 ) -> int:
     """Ask registries what tags point at now, and record what moved."""
-    from image_factory.usecases.commit import Committed, changed_names, until_settled, write_and_commit
+    from image_factory.usecases.commit import Committed, changed_names, until_settled
     from image_factory.usecases.observe import Observation, observe, record_observed
-    from image_factory_cli.commands.analyze import sentences
 
     if digest is not None and len(names) != 1:
         raise UserError("--digest without one --base", hint="name the base or external image that has it")
@@ -74,43 +65,25 @@ def command(
             seen = observe(bench, names, jobs=jobs, due_only=due)
         if dry_run:
             return seen, None
-        return seen, write_and_commit(
+        return seen, write(
             bench,
             seen.changes,
+            manner,
             subject=f"Observe {changed_names(seen.outcomes)}",
             body=sentences(seen.outcomes),
-            commit=commit,
-            push=push or must_push,
-            environ=os.environ,
-            unpushed=lambda kept: show(seen, kept),
+            unpushed=lambda kept: show(shown(seen, kept), manner, op="observe"),
         )
 
-    is_quiet = log_format == "json"  # with a program's log, nothing but its lines is said
+    # With a program's log, nothing but its lines is said.
+    manner = Manner(commit, push or must_push, as_json, verbose, is_quiet=log_format == "json")
 
-    def show(seen: Observation, committed: Committed | None) -> None:
-        if as_json:
-            write_json(
-                {
-                    "outcomes": [outcome_to_json(outcome) for outcome in seen.outcomes],
-                    "files": [str(change.path) for change in seen.changes],
-                    "commit": committed.commit if committed else None,
-                    "problems": [error_to_json(problem) for problem in (*enrolled.problems, *seen.problems)],
-                }
-            )
-        elif not is_quiet:
-            show_outcomes(seen.outcomes, verbose=verbose)
-            if committed and committed.commit:
-                click.echo(f"committed {committed.commit[:12]}{' and pushed' if committed.pushed else ''}")
-            elif seen.changes and committed:
-                click.echo(f"no commit: {committed.reason}")
-        report_problems((*enrolled.problems, *seen.problems), op="observe", is_quiet=is_quiet)
+    def shown(seen: Observation, committed: Committed | None) -> Shown:
+        return Shown(seen.outcomes, seen.changes, committed, (*enrolled.problems, *seen.problems))
 
     seen, committed = until_settled(learn)
     if not dry_run:
         seen.keep()
-    if dry_run and not as_json and not is_quiet:
-        show_diff(seen.changes)
-    show(seen, committed)
+    show(shown(seen, committed), manner, op="observe")
     if notify and not dry_run:
         tell(bench, seen.events)
     return exit_code(seen.outcomes) or (3 if enrolled.problems or seen.problems else 0)

@@ -48,9 +48,9 @@ def command(
     goes on changes nothing; one that does not end counts as failed after `buildTimeout`.
     """
     from image_factory.usecases.commit import changed_names, until_settled
+    from image_factory.usecases.outcome import sentences
     from image_factory.usecases.requests import require_images
     from image_factory.usecases.settle import settle
-    from image_factory_cli.commands.analyze import sentences
 
     bench, must_push = click.get_current_context().with_resource(
         opened_folder(directory, git_repo, git_branch, log_format, log_level)

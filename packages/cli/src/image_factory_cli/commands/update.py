@@ -11,14 +11,8 @@ import click
 from image_factory_cli.folder import folder_options, workbench
 from image_factory_cli.logs import LogFormat, configure_logs
 from image_factory_cli.notices import notify_option, tell
-from image_factory_cli.render import (
-    error_to_json,
-    outcome_to_json,
-    report_problems,
-    show_diff,
-    show_outcomes,
-    write_json,
-)
+from image_factory_cli.render import show_diff
+from image_factory_cli.steps import Manner, Shown, show, write
 
 if TYPE_CHECKING:
     from image_factory.oci.reference import Repository
@@ -80,59 +74,42 @@ def consumers(
     name its version already is not asked for again.
     """
     from image_factory.shell.store import FileChange
-    from image_factory.usecases.commit import Committed, changed_names, until_settled, write_and_commit
-    from image_factory.usecases.outcome import exit_code
+    from image_factory.usecases.commit import Committed, changed_names, until_settled
+    from image_factory.usecases.outcome import exit_code, sentences
     from image_factory.usecases.update import Updated, update_consumers
-    from image_factory_cli.commands.analyze import sentences
     from image_factory_cli.folder import open_workbench
 
     bench: Any = open_workbench(directory, log_format, log_level)
-    is_quiet = log_format == "json"  # with a program's log, nothing but its lines is said
+    # With a program's log, nothing but its lines is said.
+    manner = Manner(commit, push, as_json, verbose, is_quiet=log_format == "json")
 
-    def show(updated: Updated, committed: Committed | None) -> None:
-        if as_json:
-            write_json(
-                {
-                    "outcomes": [outcome_to_json(outcome) for outcome in updated.outcomes],
-                    "edits": [{"target": edit.target, "path": edit.path} for edit in updated.edits],
-                    "files": [str(change.path) for change in updated.changes],
-                    "commit": committed.commit if committed else None,
-                    "problems": [error_to_json(problem) for problem in updated.problems],
-                }
-            )
-        elif not is_quiet:
-            show_outcomes(updated.outcomes, verbose=verbose)
-            if committed and committed.commit:
-                click.echo(f"committed {committed.commit[:12]}{' and pushed' if committed.pushed else ''}")
-            elif updated.changes and committed:
-                click.echo(f"no commit: {committed.reason}")
-        report_problems(updated.problems, op="update", is_quiet=is_quiet)
+    def shown(updated: Updated, committed: Committed | None) -> Shown:
+        more = {"edits": [{"target": edit.target, "path": edit.path} for edit in updated.edits]}
+        return Shown(updated.outcomes, updated.changes, committed, updated.problems, more)
 
     if dry_run:
         updated = update_consumers(bench, names, dry_run=True)
-        if not as_json and not is_quiet:
+        if not as_json and not manner.is_quiet:
             for edit in updated.edits:
                 click.echo(f"{edit.target}:")
                 show_diff([FileChange(PurePosixPath(edit.path), edit.old, edit.new)])
-        show(updated, None)
+        show(shown(updated, None), manner, op="update")
         return exit_code(updated.outcomes) or (3 if updated.problems else 0)
 
     def carry() -> tuple[Updated, Committed]:
         updated = update_consumers(bench, names)
-        return updated, write_and_commit(
+        return updated, write(
             bench,
             updated.changes,
+            manner,
             subject=f"Update consumers of {changed_names(updated.outcomes)}",
             body=sentences(updated.outcomes),
-            commit=commit,
-            push=push,
-            environ=os.environ,
-            unpushed=lambda kept: show(updated, kept),
+            unpushed=lambda kept: show(shown(updated, kept), manner, op="update"),
         )
 
     # What an overtaken attempt has pushed is found, and told of, by the next.
     updated, committed = until_settled(carry)
-    show(updated, committed)
+    show(shown(updated, committed), manner, op="update")
     if notify:
         tell(bench, updated.events)
     return exit_code(updated.outcomes) or (3 if updated.problems else 0)

@@ -47,3 +47,14 @@ def exit_code(outcomes: Iterable[Outcome]) -> int:
     if len(listed) == 1 and isinstance(failed[0].error, (UserError, RemoteError)):
         return failed[0].error.exit_code
     return SOME_FAILED
+
+
+def sentences(outcomes: Iterable[Outcome]) -> list[str]:
+    """Return a line for each image that changed or failed, for a commit's message."""
+    lines = []
+    for outcome in outcomes:
+        if isinstance(outcome, Done):
+            lines.append(f"{outcome.item}: {', '.join(outcome.changes)}")
+        elif isinstance(outcome, Failed):
+            lines.append(f"{outcome.item}: failed")
+    return lines

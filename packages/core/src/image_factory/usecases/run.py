@@ -24,7 +24,7 @@ from image_factory.usecases.analysis_step import analyze_what_changed
 from image_factory.usecases.commit import Batch, Committed, until_settled
 from image_factory.usecases.coordinate import coordinate
 from image_factory.usecases.observe import observe
-from image_factory.usecases.outcome import Done, Failed, Outcome
+from image_factory.usecases.outcome import Done, Outcome, sentences
 from image_factory.usecases.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ class _Steps:
 
 def _learn(bench: Workbench, manner: Manner, by: str) -> _Learned:
     """Do all that comes before the first commit, and make it."""
-    batch = Batch(bench, commit=manner.commit, push=manner.push, environ=manner.environ, unpushed=manner.unpushed)
+    batch = _batch(bench, manner)
     steps = _Steps(batch, manner)
     seen = _see(bench, manner, steps)
     _update(bench, steps)
@@ -327,17 +327,6 @@ def _outboxes(bench: Workbench, by: str, steps: _Steps) -> tuple[Outbox, ...]:
         steps.batch.write(bench.store.plan_text(outbox_path(by), dump_outbox(ours)))
         found.append(ours)
     return tuple(found)
-
-
-def sentences(outcomes: Iterable[Outcome]) -> list[str]:
-    """Return a line an image that changed or failed, for a commit's message."""
-    lines = []
-    for outcome in outcomes:
-        if isinstance(outcome, Done):
-            lines.append(f"{outcome.item}: {', '.join(outcome.changes)}")
-        elif isinstance(outcome, Failed):
-            lines.append(f"{outcome.item}: failed")
-    return lines
 
 
 def _count(step: Step) -> int:
