@@ -39,7 +39,7 @@ RUN = [["run", "--push", "--no-notify", "--jobs", "1"]]
 STARTS = pytest.mark.parametrize("commands", [START, RUN], ids=["steps", "run"])
 ENDS = pytest.mark.parametrize("commands", [END, RUN], ids=["steps", "run"])
 EVERY = int(os.environ.get("IMAGE_FACTORY_FAULTS_EVERY", "43"))
-"""Every how manieth point is tried: all of them with 1, which takes an hour."""
+"""Every how manieth point is tried: all of them with 1, which takes long."""
 REQUESTS = min(EVERY, 4)
 """Every how manieth request."""
 
