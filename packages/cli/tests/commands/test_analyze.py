@@ -71,6 +71,32 @@ def test_json_tells_outcomes_files_and_commit(web: Folder) -> None:
     assert ran.json["commit"] == web.git("rev-parse", "HEAD").strip()
 
 
+@pytest.mark.parametrize("change", ["nothing", "memory gone", "enrollment", "state gone"])
+def test_a_second_run_parses_no_dockerfile_again(web: Folder, change: str) -> None:
+    assert web.run("analyze", "--all", "--json").json["dockerfiles"] == {"parsed": 1, "cached": 0}
+
+    if change == "memory gone":
+        (web.root / ".image-factory-cache/analysis/last.json").unlink()
+    elif change == "enrollment":
+        web.write("images.yaml", (web.root / "images.yaml").read_text() + "  rebuildDelay: 3d\n")
+    elif change == "state gone":
+        (web.root / "state/images/web.yaml").unlink()
+
+    assert web.run("analyze", "--all", "--json").json["dockerfiles"] == {"parsed": 0, "cached": 1}
+
+
+def test_a_dry_run_keeps_nothing_of_dockerfiles(web: Folder) -> None:
+    for _ in range(2):
+        assert web.run("analyze", "--dry-run", "--json").json["dockerfiles"] == {"parsed": 1, "cached": 0}
+
+
+def test_the_log_says_how_many_dockerfiles_were_parsed(web: Folder) -> None:
+    lines = [json.loads(line) for line in web.run("analyze", "--log-format", "json").err.splitlines()]
+
+    (told,) = [line for line in lines if line["event"] == "Dockerfiles read"]
+    assert (told["parsed"], told["cached"], told["op"]) == (1, 0, "analyze")
+
+
 def test_with_a_json_log_every_line_is_json_with_image_and_op(web: Folder) -> None:
     web.service("bad", "FROM node:${NOPE}\n")
     web.managed("web", "bad")
@@ -78,7 +104,7 @@ def test_with_a_json_log_every_line_is_json_with_image_and_op(web: Folder) -> No
     ran = web.run("analyze", "--all", "--log-format", "json")
 
     lines = [json.loads(line) for line in (ran.out + ran.err).splitlines()]
-    assert {line["image"] for line in lines} == {"web", "bad"}
+    assert {line["image"] for line in lines} == {"web", "bad", None}  # None: of all of them
     assert {line["op"] for line in lines} == {"analyze"}
     assert {line["level"] for line in lines} == {"info", "error"}
 

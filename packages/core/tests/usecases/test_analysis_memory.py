@@ -10,6 +10,7 @@ import pytest
 
 from image_factory.shell.run_memory import Question, forget, look
 from image_factory.usecases.analysis_memory import (
+    Covered,
     Origin,
     ask_analysis,
     local_revision,
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from .conftest import World
 else:
     World = Any
+
+
+COVERED = Covered(("web",), dockerfiles=1)
 
 
 @pytest.fixture
@@ -39,10 +43,10 @@ def question(world: World) -> Question:
 
 def keep(world: World, *origins: Origin) -> None:
     inputs = look([world.root / "images.yaml", world.root / "config.yaml", world.checkout / "Dockerfile"])
-    remember_analysis(question(world), inputs, [world.root / "state/images"], ["web"], origins)
+    remember_analysis(question(world), inputs, [world.root / "state/images"], COVERED, origins)
 
 
-def recall(world: World) -> tuple[str, ...] | None:
+def recall(world: World) -> Covered | None:
     return recall_analysis(question(world), local_revisions)
 
 
@@ -50,7 +54,7 @@ def test_what_is_remembered_is_recalled(world: World, origin: Origin) -> None:
     keep(world, origin)
 
     assert len(origin.commit) == 40
-    assert recall(world) == ("web",)
+    assert recall(world) == COVERED
 
 
 def test_nothing_is_recalled_before_anything_is_remembered(world: World, origin: Origin) -> None:

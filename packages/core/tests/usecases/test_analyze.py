@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from image_factory.errors import Conflict, NotFound
-from image_factory.usecases.analysis_memory import ask_analysis, local_revisions, recall_analysis
+from image_factory.shell.dockerfile_cache import Reads
+from image_factory.usecases.analysis_memory import Covered, ask_analysis, local_revisions, recall_analysis
 from image_factory.usecases.analyze import Analysis, analyze
 from image_factory.usecases.handover import Handover
 from image_factory.usecases.outcome import Done, Failed, Skipped, exit_code
@@ -68,7 +69,7 @@ def test_what_a_whole_run_keeps_holds_until_something_changes(world: World, chan
     elif change == "state":
         (world.root / "state/base-images/node-22.yaml").unlink()
 
-    assert recall_analysis(question, local_revisions) == (("web",) if change == "nothing" else None)
+    assert recall_analysis(question, local_revisions) == (Covered(("web",), 1) if change == "nothing" else None)
 
 
 def test_a_run_in_which_something_failed_keeps_nothing(world: World) -> None:
@@ -79,6 +80,23 @@ def test_a_run_in_which_something_failed_keeps_nothing(world: World) -> None:
     run(world).keep(question)
 
     assert recall_analysis(question, local_revisions) is None
+
+
+def test_a_second_run_reads_no_dockerfile_whose_text_is_known(world: World) -> None:
+    world.service("web", "FROM node:22\n")
+    world.service("api", "FROM node:24\n")
+    world.enroll("web", "api")
+    first = run(world)
+    first.keep(None)
+
+    world.enroll(world.managed("web", rebuildDelay="3d"), "api")
+    second = run(world)
+    second.keep(None)
+    world.service("web", "FROM node:26\n")
+    third = run(world)
+
+    assert [each.dockerfiles for each in (first, second, third)] == [Reads(2, 0), Reads(0, 2), Reads(1, 1)]
+    assert image(world, "web")["baseImages"] == ["node-26"]
 
 
 def test_a_changed_from_line_drops_the_old_base_into_the_archive_and_gains_the_new(world: World) -> None:

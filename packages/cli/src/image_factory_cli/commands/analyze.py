@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from image_factory.errors import UserError
-from image_factory.usecases.analysis_memory import Revisions, ask_analysis, local_revisions, recall_analysis
-from image_factory.usecases.outcome import Outcome, Skipped, exit_code, sentences
+from image_factory.usecases.analysis_memory import Covered, Revisions, ask_analysis, local_revisions, recall_analysis
+from image_factory.usecases.outcome import Skipped, exit_code, sentences
 from image_factory_cli.clone import clone_options, opened_folder
 from image_factory_cli.folder import folder_options
 from image_factory_cli.logs import LogFormat
@@ -21,9 +22,7 @@ from image_factory_cli.steps import Manner, Shown, show, write
 
 if TYPE_CHECKING:
     from image_factory.decide.lifecycle import Transition
-    from image_factory.errors import ImageFactoryError
     from image_factory.shell.run_memory import Question
-    from image_factory.shell.store import FileChange
     from image_factory.usecases.analyze import Analysis
     from image_factory.usecases.commit import Committed
 
@@ -98,11 +97,11 @@ def command(
         question = ask_analysis(directory, os.environ, Path.cwd())
         known = recall_analysis(question, local_revisions)
         if known is not None:
-            return _finish(tuple(Skipped(name, "nothing new") for name in known), (), (), None, manner)
+            return _unchanged(known, manner)
     with opened_folder(directory, git_repo, git_branch, log_format, log_level) as (bench, must_push):
         known = recall_analysis(question, revisions(bench)) if question is not None else None
         if known is not None:
-            return _finish(tuple(Skipped(name, "nothing new") for name in known), (), (), None, manner)
+            return _unchanged(known, manner)
         manner = replace(manner, push=must_push or push)
         return _run(bench, handover, question, manner=manner, metrics_file=metrics_file, **rest)
 
@@ -124,8 +123,7 @@ def _run(
     from image_factory.usecases.lifecycle import log_transitions
 
     if dry_run:
-        planned = analyze(bench, handover, jobs=jobs)
-        return _finish(planned.outcomes, planned.changes, planned.problems, None, manner, planned.transitions)
+        return _finish(_shown(analyze(bench, handover, jobs=jobs)), manner)
 
     def learn() -> tuple[Analysis, Committed]:
         analysis = analyze(bench, handover, jobs=jobs)
@@ -135,33 +133,43 @@ def _run(
             manner,
             subject=f"Analyze {changed_names(analysis.outcomes)}",
             body=sentences(analysis.outcomes),
-            unpushed=lambda kept: _finish(analysis.outcomes, analysis.changes, analysis.problems, kept, manner),
+            unpushed=lambda kept: _finish(_shown(analysis, kept), manner),
         )
 
     analysis, committed = until_settled(learn)
-    if question is not None:
-        analysis.keep(question)
+    analysis.keep(question)
     log_transitions(analysis.transitions)
-    code = _finish(analysis.outcomes, analysis.changes, analysis.problems, committed, manner, analysis.transitions)
+    code = _finish(_shown(analysis, committed), manner)
     record_metrics(metrics_file, count_transitions(analysis.transitions))
     if notify:
         tell(bench, analysis.events)
     return code
 
 
-def _finish(
-    outcomes: tuple[Outcome, ...],
-    changes: tuple[FileChange, ...],
-    problems: tuple[ImageFactoryError, ...],
-    committed: Committed | None,
-    manner: Manner,
-    transitions: tuple[Transition, ...] = (),
-) -> int:
+def _unchanged(covered: Covered, manner: Manner) -> int:
+    """Say that nothing has changed since an analysis that covered this."""
+    outcomes = tuple(Skipped(name, "nothing new") for name in covered.names)
+    return _finish(Shown(outcomes, more=_more((), 0, covered.dockerfiles)), manner)
+
+
+def _shown(analysis: Analysis, committed: Committed | None = None) -> Shown:
+    more = _more(analysis.transitions, *analysis.dockerfiles)
+    return Shown(analysis.outcomes, analysis.changes, committed, analysis.problems, more)
+
+
+def _more(transitions: Iterable[Transition], parsed: int, cached: int) -> dict[str, Any]:
+    """Return what this command's JSON has beside that of others."""
+    return {
+        "transitions": [transition_to_json(one) for one in transitions],
+        "dockerfiles": {"parsed": parsed, "cached": cached},
+    }
+
+
+def _finish(shown: Shown, manner: Manner) -> int:
     """Show the results, and return the exit code that they come to."""
-    more = {"transitions": [transition_to_json(one) for one in transitions]}
-    show(Shown(outcomes, changes, committed, problems, more), manner, op="analyze")
+    show(shown, manner, op="analyze")
     # Where nothing at all could be read of images.yaml, nothing was done.
-    return exit_code(outcomes) or ((3 if outcomes else 2) if problems else 0)
+    return exit_code(shown.outcomes) or ((3 if shown.outcomes else 2) if shown.problems else 0)
 
 
 def transition_to_json(one: Transition) -> dict[str, str]:

@@ -31,6 +31,16 @@ class Origin:
     commit: str
 
 
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """What an analysis covered."""
+
+    names: tuple[str, ...]
+    """Of its images, sorted."""
+    dockerfiles: int = 0
+    """How many Dockerfiles it read."""
+
+
 Revisions = Callable[[list[Origin]], Sequence[str | None]]
 """Tells what branches of repositories name now, or None where it cannot."""
 
@@ -40,23 +50,23 @@ def ask_analysis(flag: Path | None, environ: Mapping[str, str], cwd: Path) -> Qu
     return ask(COMMAND, flag, environ, cwd)
 
 
-def recall_analysis(question: Question, revisions: Revisions) -> tuple[str, ...] | None:
-    """Return the names that the last analysis covered if nothing that it was made from has changed, else None."""
+def recall_analysis(question: Question, revisions: Revisions) -> Covered | None:
+    """Return what the last analysis covered if nothing that it was made from has changed, else None."""
     report = recall(question)
     if report is None:
         return None
     try:
         origins = [Origin(**origin) for origin in report["origins"]]
-        names = tuple(str(name) for name in report["names"])
-    except (KeyError, TypeError):
+        covered = Covered(tuple(str(name) for name in report["names"]), int(report["dockerfiles"]))
+    except (KeyError, TypeError, ValueError):
         return None
     if origins and list(revisions(origins)) != [origin.commit for origin in origins]:
         return None
-    return names
+    return covered
 
 
 def remember_analysis(
-    question: Question, inputs: Snapshot, state: Sequence[Path], names: Iterable[str], origins: Iterable[Origin]
+    question: Question, inputs: Snapshot, state: Sequence[Path], covered: Covered, origins: Iterable[Origin]
 ) -> None:
     """Keep what an analysis was made from; call it when its changes are written.
 
@@ -66,7 +76,7 @@ def remember_analysis(
     """
     from dataclasses import asdict
 
-    report = {"names": sorted(names), "origins": [asdict(origin) for origin in origins]}
+    report = {**asdict(covered), "origins": [asdict(origin) for origin in origins]}
     remember(question, [inputs, look(folders=state, is_ours=True)], report)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from pydantic import ValidationError
@@ -23,11 +23,12 @@ from image_factory.model.enrollment import Enrollment, Kind, Source
 from image_factory.model.event import Event
 from image_factory.model.image_state import BaseConfiguration, DiscoveryStatus, ImageConfiguration, ImageState
 from image_factory.oci.reference import Repository
+from image_factory.shell.dockerfile_cache import Reads
 from image_factory.shell.run_memory import Question, joined, look
 from image_factory.shell.store import FileChange
 from image_factory.state.layout import BASE_IMAGES, IMAGES, SETTINGS_FILE
 from image_factory.state.merge import keep_discovered, merge_image, record_build, record_discovery
-from image_factory.usecases.analysis_memory import remember_analysis
+from image_factory.usecases.analysis_memory import Covered, remember_analysis
 from image_factory.usecases.dockerfiles import Answer, Dockerfiles, Fetched
 from image_factory.usecases.handover import Handover
 from image_factory.usecases.lifecycle import (
@@ -53,12 +54,17 @@ class Analysis:
     changes: tuple[FileChange, ...]
     problems: tuple[ImageFactoryError, ...] = ()
     """What is wrong with images.yaml or with state files, beside the images' outcomes."""
-    keep: Callable[[Question], None] = lambda _: None
-    """To be called when the changes are written: keeps what this was made from, for a quick next run."""
+    keep: Callable[[Question | None], None] = lambda _: None
+    """To be called when the changes are written: keeps what this was made from, for a quick next run.
+
+    Without a question, only what the Dockerfiles say.
+    """
     events: tuple[Event, ...] = ()
     """What people may want to be told: analyses that fail, and did not, or not like this, before."""
     transitions: tuple[Transition, ...] = ()
     """Images that become something else; `log_transitions` and `count_transitions` tell of them."""
+    dockerfiles: Reads = field(default=Reads())
+    """How many Dockerfiles were parsed, and of how many was known what they say."""
 
 
 def analyze(bench: Workbench, handover: Handover | None = None, *, jobs: int = 1) -> Analysis:
@@ -86,6 +92,8 @@ def analyze(bench: Workbench, handover: Handover | None = None, *, jobs: int = 1
     }
     dockerfiles = Dockerfiles(bench)
     answers = dockerfiles.read(managed, jobs=jobs)
+    reads = dockerfiles.reads
+    log.info("Dockerfiles read", extra={"image": None, "op": "analyze", **reads._asdict()})
     names = assign_names(
         {*_watched(answers.values()), *moved_canonicals(recorded, standings)},
         known={state.configuration.full_image: name for name, state in bases.items()},
@@ -130,14 +138,25 @@ def analyze(bench: Workbench, handover: Handover | None = None, *, jobs: int = 1
     changes = transitions.changes
     outcomes = _unwritten([*outcomes, *transitions.outcomes], loaded_images.broken, changes)
     problems = (*file.problems, *loaded_images.problems, *loaded_bases.problems, *archive.problems)
-    analysis = Analysis(tuple(outcomes), changes, problems, events=tuple(events), transitions=transitions.done)
+    analysis = Analysis(
+        tuple(outcomes),
+        changes,
+        problems,
+        lambda _: dockerfiles.keep(),
+        events=tuple(events),
+        transitions=transitions.done,
+        dockerfiles=reads,
+    )
     if handover is not None or problems or any(isinstance(outcome, Failed) for outcome in outcomes):
         return analysis
 
     folders = [bench.root / bench.settings.state_dir / folder for folder in (IMAGES, BASE_IMAGES)]
 
-    def keep(question: Question) -> None:
-        remember_analysis(question, joined(inputs, dockerfiles.inputs), folders, selected, dockerfiles.origins)
+    def keep(question: Question | None) -> None:
+        dockerfiles.keep()
+        if question is not None:
+            covered = Covered(tuple(sorted(selected)), sum(reads))
+            remember_analysis(question, joined(inputs, dockerfiles.inputs), folders, covered, dockerfiles.origins)
 
     return replace(analysis, keep=keep)
 

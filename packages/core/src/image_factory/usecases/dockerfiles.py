@@ -16,13 +16,13 @@ from threading import Lock
 
 from image_factory.decide.discovery import FileReading
 from image_factory.dockerfile.definition import is_definition, read_definition
-from image_factory.dockerfile.read import read_dockerfile
 from image_factory.dockerfile.reading import BuildOptions, Reading
 from image_factory.errors import ImageFactoryError, PluginError, RemoteNotFound, UnsafeValue
 from image_factory.model.enrollment import Enrollment, Source
 from image_factory.oci.platform import Platform
 from image_factory.ports import Source as SourcePort
 from image_factory.ports import SourceRepository
+from image_factory.shell.dockerfile_cache import DockerfileCache, Reads
 from image_factory.shell.git import Checkout
 from image_factory.shell.regular_file import read_regular
 from image_factory.shell.run_memory import Snapshot, joined, look
@@ -52,6 +52,7 @@ class Dockerfiles:
         self._turns: dict[tuple[SourceRepository, str], Lock] = {}
         self._looked: list[Snapshot] = []
         self._lock = Lock()
+        self._cache = DockerfileCache(bench.root)
         self._checkout = Checkout.find(bench.root)
         self._own = frozenset(self._own_urls())
 
@@ -85,7 +86,7 @@ class Dockerfiles:
     def _readings(self, source: Source) -> Iterator[FileReading]:
         content = self._content(source, source.dockerfile)
         if not is_definition(source.dockerfile.rpartition("/")[2]):
-            yield FileReading(source.dockerfile, read_dockerfile(content, build_options(source)))
+            yield FileReading(source.dockerfile, self._cache.read(content, build_options(source)))
             return
         text = content.decode("utf-8", "replace")
         targets = [source.target] if source.target else []
@@ -97,9 +98,9 @@ class Dockerfiles:
         for build in definition.builds:
             options = _joined_options(build.options, source)
             if build.inline is not None:
-                yield FileReading(source.dockerfile, read_dockerfile(build.inline, options))
+                yield FileReading(source.dockerfile, self._cache.read(build.inline, options))
             elif build.dockerfile is not None:
-                yield FileReading(build.dockerfile, read_dockerfile(self._content(source, build.dockerfile), options))
+                yield FileReading(build.dockerfile, self._cache.read(self._content(source, build.dockerfile), options))
 
     def _text(self, source: Source, path: str) -> str | None:
         try:
@@ -130,6 +131,15 @@ class Dockerfiles:
         if isinstance(found, ImageFactoryError):
             raise found
         return found
+
+    @property
+    def reads(self) -> Reads:
+        """How many Dockerfiles were parsed, and of how many was known what they say."""
+        return self._cache.reads
+
+    def keep(self) -> None:
+        """Keep what they say for the next run."""
+        self._cache.save()
 
     @property
     def origins(self) -> tuple[Origin, ...]:
