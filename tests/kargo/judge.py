@@ -1,0 +1,153 @@
+"""Kargo's own judgement of our manifests: a client of the Go program in `judge/`, which runs Kargo's real packages.
+
+`Judge` speaks JSON lines to one long-lived process; ask it with `judge.ask(op, **request)` or with the methods named
+for the operations. Get one from the fixture `judge`, which skips, with the reason, where the program cannot be had:
+
+    def test_the_tag_is_a_string(judge: Judge) -> None:
+        freight = {"metadata": {"name": "f1"}, "origin": {"kind": "Warehouse", "name": "web"},
+                   "images": [{"repoURL": "ghcr.io/acme/web", "tag": "22", "digest": "sha256:…"}]}
+        assert judge.evaluate(
+            "${{ quote(imageFrom('ghcr.io/acme/web').Tag) }}", ctx={"project": "p", "stage": "s", "freight": freight}
+        ) == "22"
+
+The README beside this file says what each operation takes and answers, and where the program comes from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+SOURCES = Path(__file__).with_name("judge")
+BUILD_TIMEOUT = 900
+"""Seconds. A cold build takes two to three minutes on two cores."""
+
+
+class CannotJudge(Exception):
+    """The judge's program is not to be had here; the message says why."""
+
+
+class Refused(Exception):
+    """Kargo cannot answer what was asked: the message is Kargo's own."""
+
+
+class Judge:
+    """One process of Kargo's code, asked one thing at a time from any thread."""
+
+    def __init__(self, program: Path, *, environment: Mapping[str, str] | None = None) -> None:
+        self._process = subprocess.Popen(
+            [program],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            env={**os.environ, **(environment or {})},
+        )
+        self._lock = threading.Lock()
+
+    def ask(self, op: str, **request: Any) -> dict[str, Any]:
+        """Return the answer to one request.
+
+        Raises Refused with Kargo's words where there is none.
+        """
+        line = json.dumps({"op": op, **{key: value for key, value in request.items() if value is not None}})
+        with self._lock:
+            assert self._process.stdin is not None
+            assert self._process.stdout is not None
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+            answered = self._process.stdout.readline()
+        if not answered:
+            raise RuntimeError(f"the judge ended with exit code {self._process.wait()}")
+        answer: dict[str, Any] = json.loads(answered)
+        if "error" in answer:
+            raise Refused(answer["error"])
+        return answer
+
+    def evaluate(self, value: Any, **request: Any) -> Any:
+        """Return a value with its expressions evaluated, as in the config, `if` or vars of a promotion step.
+
+        Takes ctx (project, stage, promotion, freight), vars, outputs, freight, secrets, warehouses, requests, statuses
+        and alias. Raises Refused.
+        """
+        return self.ask("evaluate", value=value, **request)["value"]
+
+    def close(self) -> None:
+        """End the process."""
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
+        self._process.wait(timeout=10)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def program() -> Path:
+    """Return the judge's program, built where no earlier run has: once for the same sources, wherever they lie.
+
+    Raises CannotJudge where Go or one of its modules is not to be had.
+    """
+    named = os.environ.get("IMAGE_FACTORY_JUDGE")
+    if named:
+        return Path(named)
+    built = _cache() / f"kargo-judge-{_fingerprint()}" / "judge"
+    if not built.exists():
+        _build(built)
+    return built
+
+
+def _cache() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "image-factory-tests"
+
+
+def _fingerprint() -> str:
+    digest = hashlib.sha256()
+    for file in sorted([*SOURCES.glob("*.go"), SOURCES / "go.mod", SOURCES / "go.sum"]):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _build(built: Path) -> None:
+    """Build the program, or leave beside its place why it cannot be, so that other processes need not try again."""
+    if shutil.which("go") is None:
+        raise CannotJudge("no Go: the judge of Kargo's own code needs it (tests/kargo/README.md)")
+    built.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=built.parent) as room:
+        fresh = Path(room, "judge")
+        try:
+            done = subprocess.run(
+                ["nice", "go", "build", "-ldflags=-s -w", "-o", fresh, "."],
+                cwd=SOURCES,
+                env={**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false", "GOWORK": "off"},
+                capture_output=True,
+                text=True,
+                timeout=BUILD_TIMEOUT,
+            )
+        except subprocess.TimeoutExpired as late:
+            raise CannotJudge(f"go build took more than {BUILD_TIMEOUT} s") from late
+        if done.returncode != 0:
+            reason = next((line for line in done.stderr.splitlines() if "downloading" not in line), "no reason given")
+            raise CannotJudge(f"go build: {reason} (tests/kargo/README.md says what it needs)")
+        fresh.replace(built)
+
+
+if __name__ == "__main__":
+    try:
+        sys.stdout.write(f"{program()}\n")
+    except CannotJudge as reason:
+        sys.exit(str(reason))
