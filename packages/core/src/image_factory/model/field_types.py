@@ -60,7 +60,9 @@ def is_plain(value: str) -> bool:
     return value.isprintable()
 
 
-def _matching(pattern: re.Pattern[str], what: str, hint: str) -> Callable[[str], str]:
+def matching(pattern: re.Pattern[str], what: str, hint: str) -> Callable[[str], str]:
+    """Return what accepts a text that `pattern` matches, and refuses any other as not being `what`."""
+
     def check(value: str) -> str:
         if not pattern.match(value):
             raise _refuse(what, value, hint)
@@ -253,31 +255,31 @@ Regex = Annotated[str, AfterValidator(_regex)]
 DateText = Annotated[str, AfterValidator(_date), WithJsonSchema({"type": "string", "format": "date"})]
 TagName = Annotated[
     str,
-    AfterValidator(_matching(_TAG, "a tag", f"write letters, digits and _ . -, at most {MAX_TAG}, such as 16-alpine")),
+    AfterValidator(matching(_TAG, "a tag", f"write letters, digits and _ . -, at most {MAX_TAG}, such as 16-alpine")),
     WithJsonSchema({"type": "string", "pattern": r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$"}),
 ]
 StageName = Annotated[
-    str, AfterValidator(_matching(_STAGE, "a stage", "write the name after AS in the Dockerfile, such as runtime"))
+    str, AfterValidator(matching(_STAGE, "a stage", "write the name after AS in the Dockerfile, such as runtime"))
 ]
 VariableName = Annotated[
-    str, AfterValidator(_matching(_VARIABLE, "a build argument", "write the name after ARG, such as NODE_VERSION"))
+    str, AfterValidator(matching(_VARIABLE, "a build argument", "write the name after ARG, such as NODE_VERSION"))
 ]
 InputName = Annotated[
-    str, AfterValidator(_matching(_INPUT, "an input", "write letters, digits, _ and -, such as base_images"))
+    str, AfterValidator(matching(_INPUT, "an input", "write letters, digits, _ and -, such as base_images"))
 ]
 WorkflowFile = Annotated[
     str,
     AfterValidator(
-        _matching(_WORKFLOW, "a workflow's file name", "write the file's name without its folder, such as build.yml")
+        matching(_WORKFLOW, "a workflow's file name", "write the file's name without its folder, such as build.yml")
     ),
 ]
 Constraint = Annotated[
-    str, AfterValidator(_matching(_CONSTRAINT, "a version range", "write one such as ^16.0.0 or >=1.2 <2"))
+    str, AfterValidator(matching(_CONSTRAINT, "a version range", "write one such as ^16.0.0 or >=1.2 <2"))
 ]
 RemoteName = Annotated[
     str,
     AfterValidator(
-        _matching(
+        matching(
             re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_./-]{0,254}|(?:https?|ssh|git|file)://[A-Za-z0-9_.~/:@%+-]+)\Z"),
             "a remote",
             "write a remote's name such as origin",
@@ -287,22 +289,22 @@ RemoteName = Annotated[
 CommitterName = Annotated[
     str,
     AfterValidator(_plain),
-    AfterValidator(_matching(re.compile(r"[^<>]{1,200}\Z"), "a name", "write one without < and >")),
+    AfterValidator(matching(re.compile(r"[^<>]{1,200}\Z"), "a name", "write one without < and >")),
 ]
 EmailAddress = Annotated[
     str,
     AfterValidator(
-        _matching(re.compile(r"[^\s<>@]+@[^\s<>@]+\Z"), "an address", "write one such as image-factory@example.com")
+        matching(re.compile(r"[^\s<>@]+@[^\s<>@]+\Z"), "an address", "write one such as image-factory@example.com")
     ),
 ]
 KargoVersion = Annotated[
     str,
-    AfterValidator(_matching(re.compile(r"v?[0-9]+\.[0-9]+(?:\.[0-9]+)?\Z"), "a version", 'write one such as "1.11"')),
+    AfterValidator(matching(re.compile(r"v?[0-9]+\.[0-9]+(?:\.[0-9]+)?\Z"), "a version", 'write one such as "1.11"')),
 ]
 WebAddress = Annotated[
     str,
     AfterValidator(
-        _matching(
+        matching(
             re.compile(r"https?://[A-Za-z0-9._\[\]:-]+(?:/[A-Za-z0-9._~/-]*)?\Z"),
             "an address",
             "write one such as https://mirror.example.com, without user name and query",

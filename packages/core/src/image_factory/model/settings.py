@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from image_factory.model.cluster import Environment, SecretSettings
 from image_factory.model.enrollment import Duration, Label, Record
 from image_factory.model.field_types import (
     CommitterName,
@@ -79,6 +80,14 @@ class KargoSettings(Record):
     """How often managed images are asked for; public registries have a floor of their own."""
     git_credentials: Label = Field(default="github-credentials", examples=["github-credentials"])
     """The Secret with the credentials for git."""
+    credentials: dict[Plain, SecretSettings] = Field(
+        default_factory=dict, examples=["{gitlab: {secret: gitlab-trigger, key: token}}"]
+    )
+    """The tokens that start builds, by provider; where none is named, the password of `gitCredentials`."""
+    job_environment: dict[Environment, SecretSettings] = Field(
+        default_factory=dict, examples=["{GITHUB_TOKEN: {secret: github-credentials}}"]
+    )
+    """Variables that jobs get from Secrets: the tokens that plugins of sources and registries look for."""
     state_repository: SourceRepository | None = Field(default=None, examples=["https://github.com/acme/platform.git"])
     """The clone URL of the repository that holds this folder; where it is not given, nothing subscribes to it."""
     state_branch: GitRef = Field(default="main", examples=["main"])
@@ -87,6 +96,8 @@ class KargoSettings(Record):
     """Where this folder lies in that repository."""
     job_image: PinnedImage | None = Field(default=None, examples=["ghcr.io/craigedmunds/image-factory:0.1.0"])
     """The container image that jobs run: this project's own, by digest or version. Needed with `stateRepository`."""
+    start_timeout: Duration = Field(default=timedelta(minutes=30), examples=["30m"])
+    """With `engine: kargo`: how long after its request a build must have been started, before it counts as failed."""
 
 
 class Freeze(Record):
@@ -145,9 +156,15 @@ class WatchSettings(Record):
     """How far apart the checks of a reference that hardly ever moves may come to lie."""
 
 
+Engine = Literal["embedded", "kargo"]
+"""What starts builds: this program itself, or Kargo on a cluster, by the resources that synth writes."""
+
+
 class Settings(Record):
     """All settings of one image-factory folder."""
 
+    engine: Engine = Field(default="embedded", examples=["kargo"])
+    """What starts builds: `embedded`, so `run` and `dispatch` do; or `kargo`, so the cluster does, and they do not."""
     images_file: Location = Field(default="images.yaml", examples=["images.yaml"])
     """The file of enrollments."""
     state_dir: Location = Field(default="state", examples=["state"])
@@ -183,3 +200,8 @@ class Settings(Record):
     """What synth needs to know of the cluster."""
     plugins: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """One free map a plugin, under the plugin's name; the plugin checks it."""
+
+    @property
+    def starts_builds(self) -> bool:
+        """Whether this program starts builds; else Kargo does."""
+        return self.engine == "embedded"

@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from image_factory.model.cluster import SecretSettings
 from image_factory.model.enrollment import UPDATE_TYPES, Enrollment, Exemption, Metadata, Source, Update
 from image_factory.model.settings import (
     CommitSettings,
@@ -44,6 +45,7 @@ _SETTINGS: dict[str, type[BaseModel]] = {
     "emergency.rules[]": EmergencyRule,
     "commit": CommitSettings,
     "kargo": KargoSettings,
+    "kargo.credentials.PROVIDER": SecretSettings,
 }
 """The records of config.yaml, by where in it they stand."""
 _TAG_KEYS = ("allowTags", "tag", "constraint")
