@@ -6,17 +6,19 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from image_factory.errors import Conflict
 from image_factory.model.settings import KargoSettings
 from image_factory_synth.data import Inventory
 from image_factory_synth.fields import Document
 from image_factory_synth.infrastructure import infrastructure
-from image_factory_synth.jobs import jobs
-from image_factory_synth.sources import SourceWatch
-from image_factory_synth.stages import Providers, Stages
 from image_factory_synth.versions import KargoVersion
 from image_factory_synth.warehouses import Planned, plan_warehouses
+
+if TYPE_CHECKING:
+    from image_factory_synth.sources import SourceWatch
+    from image_factory_synth.stages import Providers, Stages
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +75,44 @@ def plan_charts(
         charts.append(Chart(name, documents))
         ready(charts[-1])
 
-    stages = Stages(settings, version, providers, folders[0])
-    sources = None if providers is None else SourceWatch(providers, settings.state_path, folders)
-    planned = plan_warehouses(inventory, settings, version, take, stages, sources)
+    planned = plan_warehouses(
+        inventory,
+        settings,
+        version,
+        take,
+        _stages(settings, version, providers, folders[0]),
+        _sources(settings, providers, folders),
+    )
     _check_unique(charts)
     return Plan(tuple(charts), planned)
 
 
+def _stages(
+    settings: KargoSettings, version: KargoVersion, providers: Providers | None, state_dir: str
+) -> Stages | None:
+    if settings.state_repository is None:
+        return None
+    from image_factory_synth.stages import Stages  # a fifth of what all of us takes to import
+
+    return Stages(settings, version, providers, state_dir)
+
+
+def _sources(settings: KargoSettings, providers: Providers | None, folders: tuple[str, str]) -> SourceWatch | None:
+    if providers is None:
+        return None
+    from image_factory_synth.sources import SourceWatch
+
+    return SourceWatch(providers, settings.state_path, folders)
+
+
 def infrastructure_chart(settings: KargoSettings, version: KargoVersion) -> Chart:
     """Return the chart that stands before all images; raises what `plan_charts` raises."""
-    return Chart(
-        "infrastructure", tuple(resource.document(version) for resource in (*infrastructure(settings), *jobs(settings)))
-    )
+    resources = infrastructure(settings)
+    if settings.state_repository is not None:
+        from image_factory_synth.jobs import jobs
+
+        resources += jobs(settings)
+    return Chart("infrastructure", tuple(resource.document(version) for resource in resources))
 
 
 def resource_key(document: Document) -> str:

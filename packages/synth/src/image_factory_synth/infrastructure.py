@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from image_factory.model.settings import KargoSettings
 from image_factory_synth.records import (
+    AUTOMATIC,
     MANAGED_BY,
     PROJECT_LABEL,
     PROMOTION_LABEL,
@@ -16,7 +17,6 @@ from image_factory_synth.records import (
     Resource,
     StageSelector,
 )
-from image_factory_synth.stages import AUTOMATIC
 
 
 def infrastructure(settings: KargoSettings) -> tuple[Resource, ...]:

@@ -28,6 +28,8 @@ MANAGED_BY = {"app.kubernetes.io/managed-by": "image-factory"}
 ROLE_LABEL = "image-factory.io/role"
 PROMOTION_LABEL = "image-factory.io/promotion"
 """Whether a stage takes new Freight by itself."""
+AUTOMATIC, MANUAL = "automatic", "manual"
+"""Its values; the promotion policy finds the stages that promote by themselves by the first."""
 
 _NAME = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
 _REPO_URL = r"(\w+([.-]\w+)*(:\d+)?/)?(\w+([.-]\w+)*)(/\w+([.-]\w+)*)*"

@@ -32,7 +32,9 @@ from image_factory_synth.data import ManagedImage, WatchedImage
 from image_factory_synth.fields import Document, Expression, RefusedByKargo, expression_of, literal
 from image_factory_synth.jobs import ANALYZE, CREDENTIALS_KEY, OBSERVE, StateRepository, state_repository
 from image_factory_synth.records import (
+    AUTOMATIC,
     MANAGED_BY,
+    MANUAL,
     PROMOTION_LABEL,
     ROLE_LABEL,
     FreightCreationPolicy,
@@ -66,8 +68,6 @@ REQUESTS_ROLE = "rebuild-requests"
 TRIGGER_ROLE = "rebuild-trigger"
 OBSERVE_ROLE = "observe"
 UPDATE_ROLE = "update"
-AUTOMATIC, MANUAL = "automatic", "manual"
-"""Values of the label by which the promotion policy finds the stages that promote by themselves."""
 _REQUEST = "request"
 """The alias of the step that reads the request."""
 _READ = {

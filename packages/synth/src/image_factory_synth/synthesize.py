@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,12 +20,12 @@ from image_factory_synth.charts import Chart, infrastructure_chart, plan_charts
 from image_factory_synth.data import merge
 from image_factory_synth.rendered import load_rendered, replace_file, save_rendered
 from image_factory_synth.schedule import Budget, Traffic, traffic
-from image_factory_synth.stages import Providers
 from image_factory_synth.versions import KargoVersion
 from image_factory_synth.warehouses import Note
 
 if TYPE_CHECKING:
     from image_factory.shell.read_ahead import ReadAhead
+    from image_factory_synth.stages import Providers
 
 HEADER = "# Written by image-factory synth from images.yaml and state/. The next run undoes what is changed here.\n"
 BudgetOf = Callable[[Repository], Budget | None]
@@ -84,6 +83,8 @@ class Synthesis:
 
     def diff(self) -> str:
         """Return what changes in the file as a unified diff; empty where nothing does."""
+        import difflib
+
         name = self.output.name
         old = (self.old or "").splitlines(keepends=True)
         before = name if self.old is not None else "/dev/null"

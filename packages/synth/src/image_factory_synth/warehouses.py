@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from image_factory.decide.semver import SemanticVersion
 from image_factory.errors import InvalidReference, UnknownPlugin, UserError
@@ -32,9 +33,11 @@ from image_factory_synth.records import (
     short_name,
 )
 from image_factory_synth.schedule import DAY, PUBLIC_FLOORS, Check, stagger
-from image_factory_synth.sources import SourceWatch
-from image_factory_synth.stages import Stages
 from image_factory_synth.versions import KargoVersion
+
+if TYPE_CHECKING:
+    from image_factory_synth.sources import SourceWatch
+    from image_factory_synth.stages import Stages
 
 SEVERAL = 5
 """Tags that a Warehouse keeps in view where it compares tags; a Digest Warehouse sees one."""
