@@ -12,6 +12,7 @@ from image_factory.shell.dockerfile_cache import Reads
 from image_factory.usecases.analysis_memory import Covered, ask_analysis, local_revisions, recall_analysis
 from image_factory.usecases.analyze import Analysis, analyze
 from image_factory.usecases.handover import Handover
+from image_factory.usecases.observe import record_observed
 from image_factory.usecases.outcome import Done, Failed, Skipped, exit_code
 
 if TYPE_CHECKING:
@@ -420,3 +421,76 @@ def test_an_image_whose_state_can_be_neither_read_nor_replaced_has_failed(world:
 
     assert isinstance(outcome, Failed)
     assert "web.yaml" in str(outcome.error)
+
+
+def base(world: World, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(world.state(f"base-images/{name}.yaml"))
+    return found
+
+
+def moved(world: World, name: str, digit: str) -> None:
+    """Let a base be seen at another digest."""
+    bench = world.bench()
+    bench.store.apply(record_observed(bench, name, f"sha256:{digit * 64}").changes)
+
+
+@pytest.fixture
+def waiting(world: World) -> World:
+    """`web`, under the default delay of seven days, and a base that has moved on 2 March."""
+    world.service("web", "FROM node:22\n")
+    world.service("api", "FROM node:22\n")
+    world.enroll("web", "api")
+    run(world)
+    for digit in "ab":
+        moved(world, "node-22", digit)
+        world.later(days=1)
+    assert base(world, "node-22")["rebuildEligibleAt"] == dict.fromkeys(
+        ("default", "api", "web"), "2026-03-09T12:00:00Z"
+    )
+    return world
+
+
+def test_another_delay_changes_from_when_the_base_s_record_says_an_image_may_be_rebuilt(waiting: World) -> None:
+    waiting.enroll(waiting.managed("web", rebuildDelay="2d"), "api")
+
+    run(waiting)
+
+    assert base(waiting, "node-22")["rebuildEligibleAt"] == {
+        "default": "2026-03-09T12:00:00Z",
+        "api": "2026-03-09T12:00:00Z",
+        "web": "2026-03-04T12:00:00Z",
+    }
+
+
+def test_the_mode_of_the_delay_counts_too(waiting: World) -> None:
+    moved(waiting, "node-22", "c")
+
+    waiting.enroll(waiting.managed("web", delayMode="first-change", rebuildDelay="1h"), "api")
+    run(waiting)
+
+    assert base(waiting, "node-22")["rebuildEligibleAt"]["web"] == "2026-03-02T13:00:00Z"
+
+
+def test_an_image_that_is_not_built_on_the_base_any_more_has_no_time(waiting: World) -> None:
+    waiting.service("web", "FROM node:24\n")
+
+    run(waiting)
+
+    assert set(base(waiting, "node-22")["rebuildEligibleAt"]) == {"default", "api"}
+
+
+def test_the_times_stay_as_they_are_while_time_goes_by(waiting: World) -> None:
+    waiting.later(days=30)
+
+    assert run(waiting).changes == ()
+
+
+@pytest.mark.parametrize("is_whole", [True, False], ids=["all", "one image"])
+def test_an_image_whose_record_cannot_be_read_keeps_its_time(waiting: World, is_whole: bool) -> None:
+    (waiting.root / "state/images/api.yaml").write_text("name: [")
+    waiting.enroll(waiting.managed("web", rebuildDelay="2d"), "api")
+
+    run(waiting, None if is_whole else Handover("web"))
+
+    assert base(waiting, "node-22")["rebuildEligibleAt"]["api"] == "2026-03-09T12:00:00Z"
+    assert base(waiting, "node-22")["rebuildEligibleAt"]["web"] == "2026-03-04T12:00:00Z"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -96,6 +97,25 @@ def test_a_move_records_old_and_new_and_from_when_each_dependent_may_be_rebuilt(
         "api": "2026-03-03T12:00:00Z",
         "web": "2026-03-10T12:00:00Z",
     }
+
+
+@pytest.mark.parametrize("due_only", [False, True])
+def test_another_delay_is_written_though_the_base_stands_still(analyzed: World, due_only: bool) -> None:
+    run(analyzed)
+    analyzed.registry.push_image("library/node", "22", seed="second")
+    run(analyzed)
+    bench = analyzed.bench()
+    web = bench.store.images().records["web"]
+    policy = web.configuration.enrollment.model_copy(update={"rebuild_delay": timedelta(days=2)})
+    configuration = web.configuration.model_copy(update={"enrollment": policy})
+    bench.store.apply(bench.store.plan([web.model_copy(update={"configuration": configuration})]))
+
+    observation = observe(analyzed.bench(), due_only=due_only)
+    analyzed.bench().store.apply(observation.changes)
+
+    assert observation.outcomes == (Skipped("node-22", "its digest is the same"),)
+    # A run has analyzed before it observes; it need not look at all images again.
+    assert base(analyzed)["rebuildEligibleAt"]["web"] == f"2026-03-0{8 if due_only else 3}T12:00:00Z"
 
 
 def test_a_tag_that_vanished_is_a_problem_of_its_own_and_keeps_the_last_digest(analyzed: World) -> None:

@@ -132,8 +132,8 @@ def analyze(bench: Workbench, handover: Handover | None = None, *, jobs: int = 1
         if name not in selected and image is not recorded[name]
     ]
 
-    is_whole = all(name in images for name in loaded_images.broken)
-    facts = Known(recorded, images, bases, found, restored, is_whole=is_whole)
+    unread_names = [name for name in loaded_images.broken if name not in images]
+    facts = Known(recorded, images, bases, found, restored, is_whole=not unread_names, unread=unread_names)
     transitions = plan_transitions(bench, archive, standings, facts, now=now)
     changes = transitions.changes
     outcomes = _unwritten([*outcomes, *transitions.outcomes], loaded_images.broken, changes)

@@ -94,6 +94,7 @@ def clean_up(bench: Workbench, name: str | None = None) -> Cleanup:
         bases.records,
         moved_bases(left.values(), standings, names),
         is_whole=not images.broken,
+        unread=images.broken,
         only=name,
     )
     plan = plan_transitions(bench, archive, standings, facts, now=now)

@@ -8,13 +8,14 @@ returned; `analyze` and `cleanup` write them in their one commit, and tell of th
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import TypeVar
 
 from image_factory.decide.discovery import base_configuration, watched_canonical
+from image_factory.decide.eligible_times import dependents_by_base, with_eligible_times
 from image_factory.decide.lifecycle import (
     Standing,
     Transition,
@@ -184,6 +185,8 @@ class Known:
     """The images that are enrolled again, and what the archive has of them."""
     is_whole: bool = True
     """False where some image's record cannot be read, so that nobody knows what it is made from."""
+    unread: Collection[str] = ()
+    """The images whose record cannot be read."""
     only: str | None = None
     """The one base image that is to be archived if nothing uses it; None for all such."""
 
@@ -210,6 +213,7 @@ def plan_transitions(
     plan.change_kinds()
     plan.remove_images()
     plan.archive_orphans()
+    plan.tell_times()
     return plan.finished()
 
 
@@ -329,6 +333,17 @@ class _Plan:
                 continue
             self._archive(BASE_IMAGES, name, NO_DEPENDENTS)
             self._add(name, Standing.BASE, Standing.ARCHIVED, NO_DEPENDENTS)
+
+    def tell_times(self) -> None:
+        """Write from when each image may be rebuilt for its bases: delays, and what images are built on, change."""
+        if self.known.only is not None:
+            return
+        dependents = dependents_by_base(self.known.images.values())
+        gone = {change.path.stem for change in self.changes if change.new is None and BASE_IMAGES in change.path.parts}
+        for name, base in {**self.known.bases, **self.bases}.items():
+            timed = with_eligible_times(base, dependents.get(name, ()), self.known.unread)
+            if timed is not base and name not in gone:
+                self.bases[name] = timed
 
     def finished(self) -> Transitions:
         """Return the plan with the changes of all records."""

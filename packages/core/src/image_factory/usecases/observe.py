@@ -8,15 +8,15 @@ dependent may be rebuilt. A reference that cannot be asked leaves the others don
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from threading import Lock
 
-from image_factory.decide.absorption import absorbed_digest, built_in
-from image_factory.decide.eligibility import decide_eligibility
+from image_factory.decide.absorption import absorbed_digest
+from image_factory.decide.eligible_times import dependents_by_base, with_eligible_times
 from image_factory.decide.notices import decide_base_event, decide_external_event
 from image_factory.decide.versions import looks_pinned
 from image_factory.errors import (
@@ -29,7 +29,7 @@ from image_factory.errors import (
     RemoteNotFound,
     Unavailable,
 )
-from image_factory.model.enrollment import DelayMode, Enrollment, Kind, SelectionStrategy
+from image_factory.model.enrollment import Enrollment, Kind, SelectionStrategy
 from image_factory.model.event import Event
 from image_factory.model.image_state import BaseState, ImageState
 from image_factory.model.selection import Candidate
@@ -114,13 +114,13 @@ def observe(bench: Workbench, names: Iterable[str] = (), *, jobs: int = 8, due_o
     new_images: list[ImageState] = []
     events: list[Event] = []
     now = bench.clock.now()
-    dependents = _Dependents(images.records)
+    dependents = _Dependents(images.records, images.broken)
     for name in sorted(chosen):
         answer = answers.get(name)
         if answer is None:
             outcomes.append(Skipped(name, _why_unwatched(bases.records[name])))
         elif name in watched_bases:
-            base, outcome = _recorded_base(watched_bases[name], answer, dependents, now)
+            base, outcome = _recorded_base(watched_bases[name], answer, dependents, now, is_timed=not due_only)
             new_bases.append(base)
             outcomes.append(outcome)
             events += _events(watched_bases[name], base, dependents, now)
@@ -172,7 +172,7 @@ def record_observed(bench: Workbench, name: str, digest: str) -> Observation:
         raise images.broken.get(name) or _not_watched(bench, name, is_managed=image is not None)
     sighting = Sighting(base.configuration.tag or "", digest)
     now = bench.clock.now()
-    dependents = _Dependents(images.records)
+    dependents = _Dependents(images.records, images.broken)
     changed, outcome = _recorded_base(base, sighting, dependents, now, source="handover")
     changes = bench.store.plan((), [changed])
     events = _events(base, changed, dependents, now)
@@ -248,19 +248,16 @@ def _guarded(name: str, ask: Callable[[], Answer]) -> Answer:
 class _Dependents:
     """The images that are built on each base; gathered only where a base has news, since it reads all images."""
 
-    def __init__(self, images: Mapping[str, ImageState]) -> None:
+    def __init__(self, images: Mapping[str, ImageState], unread: Collection[str]) -> None:
         self._images = images
+        self.unread = unread
 
     def __getitem__(self, base: str) -> Sequence[ImageState]:
         return self._by_base.get(base, ())
 
     @cached_property
     def _by_base(self) -> Mapping[str, Sequence[ImageState]]:
-        found: dict[str, list[ImageState]] = {}
-        for image in self._images.values():
-            for name in built_in(image):
-                found.setdefault(name, []).append(image)
-        return found
+        return dependents_by_base(self._images.values())
 
 
 class _Registries:
@@ -385,7 +382,13 @@ MAX_DATED = 20
 
 
 def _recorded_base(
-    base: BaseState, answer: Answer, dependents_of: _Dependents, now: datetime, *, source: str = "registry"
+    base: BaseState,
+    answer: Answer,
+    dependents_of: _Dependents,
+    now: datetime,
+    *,
+    source: str = "registry",
+    is_timed: bool = True,
 ) -> tuple[BaseState, Outcome]:
     if isinstance(answer, ImageFactoryError):
         fields = {"image": base.name, "op": "observe", "input": base.configuration.full_image, "hint": answer.hint}
@@ -394,7 +397,9 @@ def _recorded_base(
         problem = f"tag vanished: {answer}" if vanished else base.runtime.problem
         return record_problem(base, problem, at=now), Failed(base.name, answer)
     if answer.digest == base.runtime.current_digest and base.runtime.problem is None:
-        return base, Skipped(base.name, "its digest is the same")
+        # A delay may be another than it was when the base moved.
+        timed = with_eligible_times(base, dependents_of[base.name], dependents_of.unread) if is_timed else base
+        return timed, Skipped(base.name, "its digest is the same")
     dependents = dependents_of[base.name]
     holding = {absorbed_digest(image, base) for image in dependents}
     pending = {
@@ -413,7 +418,7 @@ def _recorded_base(
     )
     if changed.runtime.current_digest == base.runtime.current_digest:
         return changed, Skipped(base.name, "its digest is the same")
-    changed = _with_eligibility(changed, dependents, now)
+    changed = with_eligible_times(changed, dependents, dependents_of.unread)
     log.info(
         "base image changed",
         extra={"image": base.name, "op": "observe", "old": base.runtime.current_digest, "new": answer.digest},
@@ -438,27 +443,6 @@ def _events(old: BaseState, new: BaseState, dependents_of: _Dependents, now: dat
         return []
     event = decide_base_event(old, new, [image.name for image in dependents_of[old.name]], at=now)
     return [] if event is None else [event]
-
-
-def _with_eligibility(base: BaseState, dependents: Iterable[ImageState], now: datetime) -> BaseState:
-    """Write from when each dependent may be rebuilt for this base; `default` is for one with the default policy."""
-    updates = base.history.update_history
-    first = updates[0].old_digest or updates[0].new_digest if updates else None
-    default = Enrollment.model_fields["rebuild_delay"].get_default()
-    eligible = {
-        "default": decide_eligibility(updates, absorbed=first, delay=default, mode=DelayMode.AGED, now=now).eligible_at
-    }
-    for image in sorted(dependents, key=lambda image: image.name):
-        policy = image.configuration.enrollment
-        eligible[image.name] = decide_eligibility(
-            updates,
-            absorbed=absorbed_digest(image, base),
-            delay=policy.rebuild_delay,
-            mode=policy.delay_mode,
-            now=now,
-        ).eligible_at
-    known = {name: at for name, at in eligible.items() if at is not None}
-    return base.model_copy(update={"runtime": base.runtime.model_copy(update={"rebuild_eligible_at": known})})
 
 
 def _watched(image: ImageState) -> str:
