@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 import sys
 import types
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from image_factory.errors import ConflictingClaims, PluginError, UnknownPlugin
+from image_factory.errors import ConflictingClaims, InvalidSettings, PluginError, Unavailable, UnknownPlugin
 from image_factory.hookspecs import hookimpl
 from image_factory.model.selection import Candidate, Selection
 from image_factory.model.settings import Settings
@@ -120,34 +122,71 @@ def test_a_disabled_plugin_is_listed_and_left_out(entry_point: Callable[..., Any
     assert [(plugin.name, plugin.is_enabled) for plugin in table.loaded] == [("stranger", False)]
 
 
-def test_a_plugin_for_another_api_version_is_refused_by_name(entry_point: Callable[..., Any]) -> None:
-    with pytest.raises(PluginError, match=r"plugin 'stranger' was written for plugin API 99; this is 1"):
-        load({}, found=[entry_point("stranger", image_factory_api=99)])
+def test_a_plugin_for_another_api_version_is_left_out_by_name(
+    entry_point: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    table = load({"good": Strategies(First())}, found=[entry_point("stranger", image_factory_api=99)])
+
+    assert set(table.strategies) == {"first"}
+    assert str(table.broken["stranger"]) == ("plugin 'stranger' (from ? ?) was written for plugin API 99; this is 1")
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
-def test_a_plugin_that_cannot_be_imported_is_named() -> None:
-    point = importlib.metadata.EntryPoint("gone", "no_such_module_at_all", "image_factory")
+@pytest.mark.parametrize(
+    ("module", "problem"),
+    [
+        pytest.param("", "ModuleNotFoundError: No module named 'broken_at_import'", id="no such module"),
+        pytest.param("import a_library_that_is_gone", "ModuleNotFoundError: .*a_library_that_is_gone", id="a library"),
+        pytest.param("raise RuntimeError('two\\nlines')", "RuntimeError: two lines", id="it raises"),
+        pytest.param("raise SystemExit(3)", "SystemExit: 3", id="it ends the program"),
+        pytest.param("def", "SyntaxError: ", id="it is no Python"),
+        pytest.param(f"raise ValueError({'x' * 1000!r})", r"x{250,300}…$", id="it says much"),
+    ],
+)
+def test_a_plugin_that_cannot_be_imported_is_told_once_and_the_others_go_on(
+    module: str,
+    problem: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    entry_point: Callable[..., Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    if module:
+        (tmp_path / "broken_at_import.py").write_text(module, encoding="utf-8")
+        monkeypatch.syspath_prepend(tmp_path)
+    good = entry_point("zz", register_tag_strategies=Strategies(First()).register_tag_strategies)
+    bad = importlib.metadata.EntryPoint("gone", "broken_at_import", "image_factory")
 
-    with pytest.raises(PluginError, match=r"plugin 'gone' .* cannot be imported"):
-        load({}, found=[point])
+    table = load({}, found=[bad, good])
+
+    assert set(table.strategies) == {"first"}
+    (warning,) = caplog.records
+    assert re.search(f"plugin 'gone' .* cannot be imported: .*{problem}", str(table.broken["gone"]))
+    assert warning.getMessage() == f"{table.broken['gone']}; the others go on"
+    assert "disabledPlugins" in table.broken["gone"].hint
+    assert [(plugin.name, plugin.hooks) for plugin in table.loaded if plugin.name == "gone"] == [("gone", ())]
 
 
-def test_a_misspelt_hook_is_refused() -> None:
-    class Misspelt:
-        @hookimpl
-        def register_tag_strategy(self, register: Any) -> None: ...
+@pytest.mark.parametrize(
+    ("hook", "problem"),
+    [
+        pytest.param("def register_tag_strategy(self, register): ...", "register_tag_strategy", id="a hook"),
+        pytest.param(
+            "def register_tag_strategies(self, registrar): ...", "cannot be registered: .*registrar", id="an argument"
+        ),
+    ],
+)
+def test_a_misspelt_hook_is_left_out_by_name(hook: str, problem: str) -> None:
+    found: dict[str, Any] = {}
+    exec(hook, found)
+    name, function = next((name, each) for name, each in found.items() if name.startswith("register"))
+    misspelt = type("Misspelt", (), {name: hookimpl(function)})
 
-    with pytest.raises(PluginError, match="register_tag_strategy"):
-        load({"misspelt": Misspelt()})
+    table = load({"good": Strategies(First()), "misspelt": misspelt(), "other": Registries(Host("oci", None))})
 
-
-def test_a_misspelt_argument_is_refused_by_name() -> None:
-    class Misspelt:
-        @hookimpl
-        def register_tag_strategies(self, registrar: Any) -> None: ...
-
-    with pytest.raises(PluginError, match=r"plugin 'misspelt' cannot be registered: .*registrar"):
-        load({"misspelt": Misspelt()})
+    assert (set(table.strategies), set(table.registries)) == ({"first"}, {"oci"})
+    assert re.search(f"plugin 'misspelt' .*{problem}", str(table.broken["misspelt"]))
+    assert list(table.broken) == ["misspelt"]
 
 
 def test_two_plugins_that_register_one_name_are_both_named() -> None:
@@ -155,22 +194,130 @@ def test_two_plugins_that_register_one_name_are_both_named() -> None:
         load({"one": Strategies(First()), "two": Strategies(First())})
 
 
-def test_an_object_that_lacks_members_is_refused_by_type_and_plugin() -> None:
+def test_an_object_that_lacks_members_is_left_out_by_type_and_plugin() -> None:
     class Half:
         name = "half"
 
-    with pytest.raises(PluginError, match=r"plugin 'halves' registers Half as a tag strategy"):
-        load({"halves": Strategies(Half())})
+    table = load({"halves": Strategies(Half()), "good": Strategies(First())})
+
+    assert set(table.strategies) == {"first"}
+    assert re.search("plugin 'halves' .* registers Half as a tag strategy, which lacks", str(table.broken["halves"]))
 
 
-def test_an_exception_at_registration_stops_start_up_and_names_the_plugin() -> None:
-    class Raising:
+class Failing:
+    """A plugin that raises when it registers for any port, and is asked for credentials."""
+
+    @hookimpl
+    def register_registries(self, register: Any) -> None:
+        raise RuntimeError("boom")
+
+    register_sources = register_build_triggers = register_tag_strategies = register_registries
+    register_file_updaters = register_notifiers = register_registries
+
+    @hookimpl
+    def credentials_for(self, repository: Any) -> None:
+        raise RuntimeError("boom")
+
+
+class Whole:
+    """A plugin that registers one thing for each port."""
+
+    @hookimpl
+    def register_registries(self, register: Any) -> None:
+        register(Host("mine", "ghcr.io"))
+
+    @hookimpl
+    def register_tag_strategies(self, register: Any) -> None:
+        register(First())
+
+    @hookimpl
+    def credentials_for(self, repository: Repository) -> Credentials | None:
+        return Credentials("user", "s3cret")
+
+
+def test_an_exception_at_registration_for_any_port_is_told_once_and_the_others_go_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    table = load({"whole": Whole(), "failing": Failing()})
+
+    assert (set(table.strategies), set(table.registries)) == ({"first"}, {"mine"})
+    assert table.credentials(Repository("ghcr.io", "acme/web")) == Credentials("user", "s3cret")
+    assert len(caplog.records) == 1
+    assert "plugin 'failing' (from image-factory-core" in caplog.text
+    assert "failed in register_registries: RuntimeError: boom; the others go on" in caplog.text
+    for ask in (table.source_named, table.trigger_named, table.strategy_named, table.updater_named):
+        with pytest.raises(PluginError, match=r"is called 'mine', and plugin 'failing' .* RuntimeError: boom"):
+            ask("mine")
+
+
+def test_a_plugin_that_fails_for_one_port_keeps_what_it_registered_for_another() -> None:
+    class Halfway(Whole):
         @hookimpl
         def register_tag_strategies(self, register: Any) -> None:
+            register(First())
             raise RuntimeError("boom")
 
-    with pytest.raises(PluginError, match=r"plugin 'raising' failed in register_tag_strategies: RuntimeError: boom"):
-        load({"good": Strategies(First()), "raising": Raising()})
+    table = load({"halfway": Halfway()})
+
+    assert (set(table.strategies), set(table.registries)) == (set(), {"mine"})
+    with pytest.raises(UnknownPlugin, match="no source plugin is called 'mine'"):
+        table.source_named("mine")
+
+
+def test_what_a_person_set_up_wrongly_still_ends_everything() -> None:
+    class Refusing:
+        @hookimpl
+        def register_notifiers(self, register: Any) -> None:
+            raise InvalidSettings("plugins.refusing.channel: not a channel: 7")
+
+    with pytest.raises(InvalidSettings, match="not a channel"):
+        load_lazily({"refusing": Refusing()}, Settings(plugins={"refusing": {"channel": 7}}))
+
+
+def test_an_extra_that_is_not_installed_is_named_before_another_plugin_that_is_broken() -> None:
+    table = load({"failing": Failing()})
+
+    with pytest.raises(UnknownPlugin) as caught:
+        table.source_named("gitlab")
+
+    assert caught.value.hint == "pip install 'image-factory[gitlab]'"
+
+
+def test_a_plugin_of_ours_that_is_broken_is_not_to_be_installed_but_put_right() -> None:
+    table = load({"gitlab": Failing(), "other": Failing()})
+
+    with pytest.raises(PluginError, match="is called 'gitlab', and plugin 'gitlab' ") as caught:
+        table.source_named("gitlab")
+
+    assert "'other'" not in str(caught.value)
+    assert caught.value.hint.startswith("upgrade or reinstall image-factory-core")
+
+
+def test_a_registry_whose_claims_raise_is_passed_over_and_named(
+    entry_point: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    class Raising(Host):
+        def claims(self, repository: Repository) -> bool:
+            raise RuntimeError("boom")
+
+    theirs = Registries(Raising("theirs", None)).register_registries
+    table = load({"own": Registries(Host("oci", None))}, found=[entry_point("stranger", register_registries=theirs)])
+
+    for _ in range(2):
+        assert table.registry_for(Repository("ghcr.io", "acme/web")).name == "oci"
+    assert caplog.text.count("plugin 'stranger' failed in claims of its registry 'theirs': RuntimeError: boom") == 1
+
+
+def test_an_error_of_the_generic_registry_adds_which_plugin_is_broken() -> None:
+    table = load({"failing": Failing(), "own": Registries(Host("oci", None), Host("ghcr", "ghcr.io"))})
+
+    def ask(host: str) -> str:
+        with pytest.raises(Unavailable) as caught, table.naming(Repository(host, "acme/web")):
+            raise Unavailable("no answer", hint="try later")
+        return caught.value.hint
+
+    assert ask("ghcr.io") == "try later"
+    assert re.match("try later; and plugin 'failing' .* may be what quay.io/acme/web needs$", ask("quay.io"))
 
 
 def test_a_repository_goes_to_the_registry_that_claims_it_else_to_the_generic_one() -> None:
@@ -268,18 +415,18 @@ def test_what_config_yaml_sets_up_registers_at_once() -> None:
     assert (idle.asked, mine.asked) == ([], ["registries", "strategies"])
 
 
-def test_an_error_at_registration_comes_each_time_the_port_is_looked_at_and_at_no_other() -> None:
-    class Raising:
-        @hookimpl
-        def register_tag_strategies(self, register: Any) -> None:
-            raise RuntimeError("boom")
+def test_an_error_at_registration_is_told_when_the_port_is_looked_at_and_at_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    table = load_lazily({"raising": Failing(), "good": Registries(Host("oci", None))})
 
-    table = load_lazily({"raising": Raising(), "good": Registries(Host("oci", None))})
-
+    assert (list(table.broken), caplog.text) == ([], "")
     assert set(table.registries) == {"oci"}
+    assert list(table.broken) == ["raising"]
     for _ in range(2):
-        with pytest.raises(PluginError, match=r"plugin 'raising' failed in register_tag_strategies"):
+        with pytest.raises(PluginError, match=r"plugin 'raising' .* failed in register_registries"):
             table.strategy_named("first")
+    assert len(caplog.records) == 1
 
 
 def test_a_source_that_cannot_be_closed_is_told_and_stops_no_other(caplog: pytest.LogCaptureFixture) -> None:

@@ -162,7 +162,8 @@ def test_a_plugin_that_cannot_register_costs_the_notices_and_nothing_else(
     table = load_plugins(bench.settings, http, bench.clock, builtins={"raising": Raising()}, found=(), lazily=True)
 
     assert notify(Workbench(bench.root, bench.settings, bench.store, bench.clock, lambda: table), [MOVED]) == ()
-    assert "no notices: plugin 'raising' failed in register_notifiers" in caplog.text
+    assert "plugin 'raising' (from image-factory-core" in caplog.text
+    assert "failed in register_notifiers: RuntimeError: boom; the others go on" in caplog.text
 
 
 def test_a_failure_is_logged_with_notifier_operation_and_hint(world: World, caplog: pytest.LogCaptureFixture) -> None:

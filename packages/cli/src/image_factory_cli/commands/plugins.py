@@ -1,14 +1,18 @@
-"""`image-factory plugins`: what is loaded, and from where."""
+"""`image-factory plugins`: what is loaded, from where, and what is broken."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from image_factory_cli.folder import folder_options
 from image_factory_cli.logs import LogFormat, configure_logs
 from image_factory_cli.render import show_table, write_json
+
+if TYPE_CHECKING:
+    from image_factory.loaded import LoadedPlugin
 
 
 @click.command(epilog="Example: image-factory plugins --json")
@@ -18,7 +22,8 @@ from image_factory_cli.render import show_table, write_json
 def command(action: str, as_json: bool, directory: Path | None, log_format: LogFormat, log_level: str | None) -> int:
     """List the plugins that are loaded, the distribution each comes from, and what it registers.
 
-    Works without an image-factory folder too. `disabledPlugins` in config.yaml leaves plugins out.
+    One that cannot be imported, or fails to register, is listed as broken; the others go on. Works without
+    an image-factory folder too. `disabledPlugins` in config.yaml leaves plugins out.
     """
     import os
 
@@ -47,6 +52,7 @@ def command(action: str, as_json: bool, directory: Path | None, log_format: LogF
             "module": plugin.module,
             "builtin": plugin.is_builtin,
             "enabled": plugin.is_enabled,
+            "problem": str(table.broken[plugin.name]) if plugin.name in table.broken else None,
             "hooks": list(plugin.hooks),
             "registers": sorted(registered.get(plugin.name, [])),
         }
@@ -59,10 +65,18 @@ def command(action: str, as_json: bool, directory: Path | None, log_format: LogF
         (
             plugin.name,
             f"{plugin.distribution} {plugin.version}",
-            "built in" if plugin.is_builtin else "enabled" if plugin.is_enabled else "disabled",
+            _state(plugin, is_broken=plugin.name in table.broken),
             ", ".join(sorted(registered.get(plugin.name, []))) or ", ".join(plugin.hooks) or "-",
         )
         for plugin in table.loaded
     ]
     show_table(("PLUGIN", "DISTRIBUTION", "STATE", "REGISTERS"), rows)
     return 0
+
+
+def _state(plugin: LoadedPlugin, *, is_broken: bool) -> str:
+    if is_broken:
+        return "broken"
+    if plugin.is_builtin:
+        return "built in"
+    return "enabled" if plugin.is_enabled else "disabled"

@@ -66,4 +66,4 @@ def installed_plugins(root: Path, settings: Settings) -> PluginNames:
         "source": frozenset(table.sources),
         "file updater": frozenset(UPDATE_TYPES) | frozenset(table.updaters),
     }
-    return PluginNames(installed, PUBLISHED)
+    return PluginNames(installed, PUBLISHED, tuple(map(str, table.broken.values())))

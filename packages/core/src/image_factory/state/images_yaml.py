@@ -57,6 +57,8 @@ class PluginNames:
     installed: Mapping[str, frozenset[str]]
     published: Mapping[str, frozenset[str]]
     """Those that an extra of `image-factory`, called like the plugin, installs."""
+    broken: tuple[str, ...] = ()
+    """What is wrong with each plugin that is installed and cannot be used, which may be the one that is meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +196,9 @@ def _unknown_plugins(
         installed = plugins.installed.get(port)
         if not isinstance(name, str) or installed is None or name in installed:
             continue
-        if name in plugins.published.get(port, ()):
+        if plugins.broken:
+            hint = f"upgrade or reinstall what is broken: {'; '.join(plugins.broken)}"
+        elif name in plugins.published.get(port, ()):
             hint = f"pip install 'image-factory[{name}]'"
         else:
             near = nearest(name, sorted(installed))

@@ -103,7 +103,8 @@ def propose_enrollment(bench: Workbench, entry: Mapping[str, Any], *, dry_run: b
         UserError: it cannot be told which repository holds the folder, or no plugin opens requests there.
         RemoteError: what the provider answers.
     """
-    plugins = PluginNames({"source": frozenset(bench.plugins.sources)}, PUBLISHED)
+    installed = {"source": frozenset(bench.plugins.sources)}
+    plugins = PluginNames(installed, PUBLISHED, tuple(map(str, bench.plugins.broken.values())))
     problems, warnings = check_entry(entry, plugins)
     if problems:
         raise EntryRefused(problems)

@@ -219,7 +219,8 @@ def _appended(
     """Return the file's text with the entries that are good, which are `kept`; of the others, why they are not."""
     if not entries:
         return text
-    plugins = PluginNames({"source": frozenset(bench.plugins.sources)}, PUBLISHED)
+    installed = {"source": frozenset(bench.plugins.sources)}
+    plugins = PluginNames(installed, PUBLISHED, tuple(map(str, bench.plugins.broken.values())))
     try:
         for each in entries:
             wrong, _ = check_entry(each.entry, plugins)
