@@ -88,6 +88,12 @@ def write(
     )
 
 
+def tell_who_starts(bench: Any, is_silent: bool) -> None:
+    """Say where it is so that Kargo starts builds, and no command that would else."""
+    if not bench.settings.starts_builds and not is_silent:
+        click.echo("engine: kargo, so that Kargo starts builds and this command starts none")
+
+
 def show(shown: Shown, manner: Manner, *, op: str) -> None:
     """Show it to a person, or as JSON to a program."""
     committed = shown.committed

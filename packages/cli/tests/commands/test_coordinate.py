@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
+
+from image_factory.ports import BuildRequest, RunStatus, SourceRepository
+from image_factory.testing.builds import Builds
 
 
 @pytest.fixture
@@ -71,3 +75,34 @@ def test_as_json_every_decision_has_its_reason(moved: Any) -> None:
 
     assert (decision["image"], decision["reason"], decision["causes"]) == ("web", "up-to-date", [])
     assert decision["because"]
+
+
+def test_with_settle_what_the_cluster_started_is_recorded_in_the_same_commit(
+    moved: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import image_factory.builtins
+
+    builds, known = Builds(), image_factory.builtins.builtin_plugins
+    monkeypatch.setattr(image_factory.builtins, "builtin_plugins", lambda: {**known(), "builds": builds.plugin()})
+    moved.write("config.yaml", f"engine: kargo\n{(moved.root / 'config.yaml').read_text()}")
+    move(moved)
+    moved.run("coordinate")
+    request = yaml.safe_load((moved.root / "state/rebuild-requests/web.yaml").read_text())
+    started = BuildRequest(SourceRepository("git", "", "acme/web"), "main", "web.yml", request["requestId"])
+    builds.start(started)
+    builds.finish(request["requestId"], RunStatus.FAILED, "exit 1")
+
+    rehearsed = moved.run("coordinate", "--settle", "--dry-run")
+    ran = moved.run("coordinate", "--settle", "--verbose")
+
+    assert "+status: failed" in rehearsed.out
+    assert "web: the rebuild ended as failed: run 1 failed: exit 1" in ran.out
+    assert moved.git("log", "-1", "--format=%s").strip() == "Settle web"
+    assert moved.run("coordinate", "--settle").out.splitlines() == ["1 unchanged"]
+
+
+def test_with_settle_and_nothing_new_there_is_no_commit(moved: Any) -> None:
+    head = moved.git("rev-parse", "HEAD")
+
+    assert moved.run("coordinate", "--settle").out.splitlines() == ["1 unchanged"]
+    assert moved.git("rev-parse", "HEAD") == head

@@ -134,3 +134,14 @@ def test_nothing_but_its_log_is_said_where_a_program_reads(folder: Any, github: 
 
     assert ran.out == ""
     assert [json.loads(line)["event"] for line in ran.err.splitlines()] != []
+
+
+def test_with_kargo_as_the_engine_nothing_is_started_and_that_is_said(folder: Any, github: GitHubServer) -> None:
+    folder.write("config.yaml", f"engine: kargo\n{(folder.root / 'config.yaml').read_text()}")
+
+    ran, told = folder.run("dispatch"), folder.run("dispatch", "--json")
+
+    assert ran.out.splitlines()[0] == "engine: kargo, so that Kargo starts builds and this command starts none"
+    assert told.json["requests"] == []
+    assert github.state("acme/web").runs == []
+    assert "status: requested" in (folder.root / "state/rebuild-requests/web.yaml").read_text()

@@ -17,6 +17,7 @@ from image_factory.decide.settlement import (
     decide_rebuild_event,
     history_entry,
     judge_run,
+    judge_start,
 )
 from image_factory.model.event import EventKind
 from image_factory.model.request import (
@@ -96,6 +97,40 @@ def test_a_short_time_is_told_in_minutes() -> None:
 
 OURS, THEIRS = {REQUEST_ID_LABEL: "r1"}, {REQUEST_ID_LABEL: "r0"}
 LATER, BEFORE = NOW + timedelta(minutes=5), NOW - timedelta(hours=2)
+
+
+HALF_AN_HOUR = timedelta(minutes=30)
+
+
+@pytest.mark.parametrize(
+    ("fields", "after", "status", "because"),
+    [
+        pytest.param({}, 29.9, "requested", "Kargo has not started request r1 yet", id="in time"),
+        pytest.param({}, 30, "failed", "the cluster did not start it within 30 min", id="too late"),
+        pytest.param({"not_before": NOW + SIX_HOURS}, 389, "requested", "Kargo has not started", id="not before"),
+        pytest.param({"not_before": NOW + SIX_HOURS}, 390, "failed", "did not start it", id="too late after that"),
+        pytest.param({"approved_at": NOW + HALF_AN_HOUR}, 59, "requested", "has not started", id="approved later"),
+        pytest.param({"waits_for": ("base",)}, 9999, "requested", "it waits for the rebuild of base", id="a parent"),
+        pytest.param({"status": "needs-approval"}, 9999, "needs-approval", "waits for a person", id="no approval"),
+        pytest.param({"status": "dispatching", "dispatch": Dispatch(at=NOW)}, 31, "failed", "did not", id="a claim"),
+    ],
+)
+def test_a_request_that_nobody_started_fails_when_its_time_is_up(
+    fields: dict[str, Any], after: float, status: str, because: str
+) -> None:
+    asked = request(**{"requested_at": NOW, "status": "requested", "dispatch": None, **fields})
+
+    verdict = judge_start(asked, now=NOW + timedelta(minutes=after), timeout=HALF_AN_HOUR, is_manual=False)
+
+    assert (str(verdict.status), because in verdict.because) == (status, True), verdict
+
+
+def test_a_request_that_a_person_is_to_start_has_no_time() -> None:
+    asked = request(requested_at=NOW, status=RequestStatus.REQUESTED, dispatch=None)
+
+    verdict = judge_start(asked, now=NOW + timedelta(days=9), timeout=HALF_AN_HOUR, is_manual=True)
+
+    assert verdict.status is RequestStatus.REQUESTED
 
 
 @pytest.mark.parametrize(

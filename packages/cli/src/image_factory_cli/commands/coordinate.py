@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,19 +14,29 @@ from image_factory_cli.clone import clone_options, opened_folder
 from image_factory_cli.folder import folder_options
 from image_factory_cli.logs import LogFormat
 from image_factory_cli.notices import notify_option, tell
-from image_factory_cli.steps import Manner, Shown, show, step_options, write
+from image_factory_cli.steps import Manner, Shown, show, step_options
 
 if TYPE_CHECKING:
+    from image_factory.model.event import Event
+    from image_factory.shell.store import FileChange
     from image_factory.usecases.commit import Committed
     from image_factory.usecases.coordinate import Coordination
+    from image_factory.usecases.settle import Settled
 
 
 @click.command(epilog="Example: image-factory coordinate --dry-run --verbose")
+@click.option(
+    "--settle",
+    "settle_first",
+    is_flag=True,
+    help="Record first what became of the builds that were started, as settle.",
+)
 @clone_options
 @notify_option
 @step_options
 @folder_options
 def command(
+    settle_first: bool,
     git_repo: str | None,
     git_branch: str | None,
     notify: bool,
@@ -39,41 +51,103 @@ def command(
 ) -> int:
     """Decide of every managed image whether a rebuild is due, and write a request for each that is.
 
-    Nothing outside is asked, and nothing is started: `image-factory dispatch` starts what is requested.
+    Nothing outside is asked, and nothing is started: `image-factory dispatch` starts what is requested, or
+    Kargo does. With --settle the builds that were started are asked after first, and both make one commit.
     With --verbose every image says what it waits for, and until when.
     """
-    from image_factory.usecases.commit import changed_names, until_settled
-    from image_factory.usecases.coordinate import coordinate
-    from image_factory.usecases.outcome import sentences
+    from image_factory.usecases.commit import until_settled
 
     bench, must_push = click.get_current_context().with_resource(
         opened_folder(directory, git_repo, git_branch, log_format, log_level)
     )
     manner = Manner(commit, push or must_push, as_json, verbose, log_format == "json")
-
-    def decide() -> tuple[Coordination, Committed | None]:
-        decided = coordinate(bench)
-        if dry_run:
-            return decided, None
-        subject = f"Request rebuilds of {changed_names(decided.outcomes)}"
-        return decided, write(
-            bench, decided.changes, manner, subject=subject, body=sentences(decided.outcomes),
-            unpushed=lambda kept: show(_shown(decided, kept), manner, op="coordinate"),
-        )  # fmt: skip
-
-    decided, committed = until_settled(decide)
-    show(_shown(decided, committed), manner, op="coordinate")
-    if notify and not dry_run:
-        tell(bench, decided.events)
-    return exit_code(decided.outcomes) or (3 if decided.problems else 0)
+    if dry_run:
+        decided = _rehearse(bench, settle_first=settle_first)
+        show(_shown(decided, None), manner, op="coordinate")
+    else:
+        decided, committed = until_settled(lambda: _decide(bench, manner, settle_first=settle_first))
+        show(_shown(decided, committed), manner, op="coordinate")
+        if notify:
+            tell(bench, decided.events)
+    return exit_code(decided.outcomes) or (3 if decided.coordination.problems else 0)
 
 
-def _shown(decided: Coordination, committed: Committed | None) -> Shown:
-    listed = sorted(decided.plan.decisions.values(), key=lambda one: one.image)
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """What was settled, and what was decided then."""
+
+    coordination: Coordination
+    settled: Settled | None = None
+
+    @property
+    def outcomes(self) -> tuple[Outcome, ...]:
+        return (*(self.settled.outcomes if self.settled else ()), *self.coordination.outcomes)
+
+    @property
+    def changes(self) -> tuple[FileChange, ...]:
+        return (*(self.settled.changes if self.settled else ()), *self.coordination.changes)
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        return (*(self.settled.events if self.settled else ()), *self.coordination.events)
+
+
+def _decide(bench: Any, manner: Manner, *, settle_first: bool) -> tuple[_Decided, Committed]:
+    """Settle and decide, and commit both as one."""
+    from image_factory.usecases.commit import Batch, Committed, changed_names
+    from image_factory.usecases.coordinate import coordinate
+    from image_factory.usecases.outcome import sentences
+
+    found: list[_Decided] = []
+    batch = Batch(
+        bench, commit=manner.commit, push=manner.push, environ=os.environ,
+        unpushed=lambda kept: show(_shown(found[0], kept), manner, op="coordinate"),
+    )  # fmt: skip
+    settled = None
+    if settle_first:
+        settled = _settle(bench)
+        batch.write(settled.changes, sentences(settled.outcomes))
+    coordination = coordinate(bench)
+    batch.write(coordination.changes, sentences(coordination.outcomes))
+    found.append(_Decided(coordination, settled))
+    told = [f"request rebuilds of {changed_names(coordination.outcomes)}"] if coordination.changes else []
+    if settled is not None and settled.changes:
+        told.insert(0, f"settle {changed_names(settled.outcomes)}")
+    subject = ", ".join(told) or "request no rebuild"
+    if batch.is_empty and not manner.commit:
+        return found[0], Committed(None, "nothing changed")
+    return found[0], batch.commit(f"{subject[0].upper()}{subject[1:]}")
+
+
+def _rehearse(bench: Any, *, settle_first: bool) -> _Decided:
+    """Return what would be decided; what would be settled before it is tried on a copy of the state."""
+    from image_factory.usecases.coordinate import coordinate
+
+    if not settle_first:
+        return _Decided(coordinate(bench))
+    from image_factory.usecases.rehearsal import joined_changes, place_in_original, rehearsal
+
+    with rehearsal(bench) as copy:
+        settled = _settle(copy)
+        copy.store.apply(settled.changes)
+        coordination = coordinate(copy)
+        place_in_original(coordination.problems, bench, copy)
+        changes = joined_changes((*settled.changes, *coordination.changes), bench, copy)
+    return _Decided(replace(coordination, changes=changes), replace(settled, changes=()))
+
+
+def _settle(bench: Any) -> Settled:
+    from image_factory.usecases.settle import settle
+
+    return settle(bench)
+
+
+def _shown(decided: _Decided, committed: Committed | None) -> Shown:
+    listed = sorted(decided.coordination.plan.decisions.values(), key=lambda one: one.image)
     told = {outcome.item for outcome in decided.outcomes}
     waiting: list[Outcome] = [Skipped(one.image, _why(one)) for one in listed if one.image not in told]
     more = {"decisions": [_to_json(one) for one in listed]}
-    return Shown((*decided.outcomes, *waiting), decided.changes, committed, decided.problems, more)
+    return Shown((*decided.outcomes, *waiting), decided.changes, committed, decided.coordination.problems, more)
 
 
 def _why(decision: Any) -> str:

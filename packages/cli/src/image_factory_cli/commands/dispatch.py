@@ -13,7 +13,7 @@ from image_factory_cli.image_names import complete_image
 from image_factory_cli.logs import LogFormat
 from image_factory_cli.notices import notify_option, tell
 from image_factory_cli.render import error_to_json
-from image_factory_cli.steps import Manner, Shown, show, step_options, write
+from image_factory_cli.steps import Manner, Shown, show, step_options, tell_who_starts, write
 
 if TYPE_CHECKING:
     from image_factory.model.request import RebuildRequest
@@ -55,6 +55,7 @@ def command(
     bench = open_workbench(directory, log_format, log_level)
     require_images(bench, images)
     manner = Manner(commit, push, as_json, verbose, log_format == "json")
+    tell_who_starts(bench, manner.as_json or manner.is_quiet)
     by = new_run_id(bench.clock.now())
     if dry_run:
         planned = claim(bench, by, images)

@@ -17,6 +17,7 @@ from image_factory_cli.logs import LogFormat
 from image_factory_cli.metrics import metrics_option, record_metrics
 from image_factory_cli.notices import notify_option
 from image_factory_cli.render import error_to_json, outcome_to_json, report_problems, show_diff, write_json
+from image_factory_cli.steps import tell_who_starts
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -58,7 +59,7 @@ def command(
 
     Whatever it starts is written down, committed and pushed first, so that a run that is stopped at any
     instant is finished by the next one. As a process (--interval) it ends cleanly on SIGTERM and SIGINT:
-    after the run that it is in.
+    after the run that it is in. With `engine: kargo` it starts and carries nothing: Kargo does both.
     """
     from image_factory.usecases.run import Manner
 
@@ -66,6 +67,7 @@ def command(
     bench = open_workbench(directory, log_format, log_level)
     bench.images()  # an absent images.yaml is an error whatever else there is
     show = _Show(as_json=as_json, verbose=verbose, is_quiet=log_format == "json")
+    tell_who_starts(bench, as_json or show.is_quiet)
     if dry_run:
         return _rehearse(bench, jobs, show)
     manner = Manner(

@@ -23,6 +23,8 @@ class Policy:
     retry_delay: timedelta = timedelta(hours=1)
     quarantine_after: int = 3
     freezes: tuple[Freeze, ...] = ()
+    starts_builds: bool = True
+    """Whether this program starts what is requested; else Kargo does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,28 @@ def judge_run(
     return Verdict(RequestStatus.DISPATCHED, f"run {run.id} is {run.status}")
 
 
+def judge_start(request: RebuildRequest, *, now: datetime, timeout: timedelta, is_manual: bool) -> Verdict:
+    """Return how a request stands that something else is to start, and that no run was found of.
+
+    Args:
+        timeout: how long after it could be started it counts as failed, so that another attempt is made.
+        is_manual: whether a person starts it, for whom there is no such time.
+    """
+    if request.status is RequestStatus.NEEDS_APPROVAL:
+        return Verdict(request.status, f"request {request.request_id} waits for a person")
+    if request.waits_for:
+        return Verdict(request.status, f"it waits for the rebuild of {', '.join(request.waits_for)}")
+    if is_manual:
+        return Verdict(request.status, f"request {request.request_id} waits for a person to promote it in Kargo")
+    dispatch = request.dispatch.at if request.dispatch is not None else None
+    instants = (request.requested_at, request.not_before, request.approved_at, dispatch)
+    until = max(at for at in instants if at is not None) + timeout
+    if now >= until:
+        return Verdict(RequestStatus.FAILED, f"the cluster did not start it within {_span(timeout)}")
+    told = f"Kargo has not started request {request.request_id} yet; looked for until {until:%Y-%m-%dT%H:%M:%SZ}"
+    return Verdict(request.status, told)
+
+
 def _word(message: str, expected: str) -> str:
     return f": {message}" if message and message != expected else ""
 

@@ -95,7 +95,7 @@ def stand(
     inputs = fingerprint(moves, enrollment.source) if taken else None
     wait: Wait | None
     if open_request is not None:
-        wait, moves = _requested(open_request), open_request.causes
+        wait, moves = _requested(open_request, enrollment, facts), open_request.causes
     elif name in facts.unreadable:
         wait = Wait(Reason.UNKNOWN, facts.unreadable[name])
     elif cycle is not None:
@@ -170,14 +170,17 @@ def taken_in(causes: Sequence[Cause]) -> tuple[Cause, ...]:
     return tuple(cause for cause in causes if cause.is_due or cause.absorbed is None)
 
 
-def _requested(request: RebuildRequest) -> Wait:
+def _requested(request: RebuildRequest, enrollment: Enrollment, facts: Facts) -> Wait:
     names = (request.request_id,)
     if request.status is RequestStatus.NEEDS_APPROVAL:
         return Wait(Reason.NEEDS_APPROVAL, f"request {request.request_id} waits for a person", None, names)
     if request.status.is_under_way:
         return Wait(Reason.UNDER_WAY, f"request {request.request_id} is {request.status}", None, names)
-    until = request.not_before
-    return Wait(Reason.REQUESTED, f"request {request.request_id} is to be dispatched", until, names + request.waits_for)
+    told = f"request {request.request_id} is to be dispatched"
+    if not facts.policy.starts_builds:
+        told = f"request {request.request_id} is to be started by Kargo"
+        told += "" if enrollment.auto_rebuild else ", when a person promotes it there: autoRebuild is false"
+    return Wait(Reason.REQUESTED, told, request.not_before, names + request.waits_for)
 
 
 def _held_pin(cause: Cause, holds: Holds) -> Wait | None:

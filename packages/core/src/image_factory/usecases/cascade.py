@@ -42,6 +42,12 @@ def advance_emergencies(
         return Advanced()
     images = {**bench.store.images().records, **{state.name: state for state in states}}
     changed = release_children(after, images, now=now)
+    if not bench.settings.starts_builds:
+        # From now on it can be started, and the time in which that must happen begins.
+        changed = tuple(
+            one.model_copy(update={"not_before": now}) if one.status.is_open and not one.waits_for else one
+            for one in changed
+        )
     outcomes: list[Outcome] = []
     recorded: list[ImageState] = []
     events: list[Event] = []

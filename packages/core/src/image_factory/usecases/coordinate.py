@@ -162,6 +162,7 @@ def policy_of(settings: Settings) -> Policy:
         retry_delay=settings.retry_delay,
         quarantine_after=settings.quarantine_after,
         freezes=settings.freezes,
+        starts_builds=settings.starts_builds,
     )
 
 

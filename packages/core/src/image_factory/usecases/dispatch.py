@@ -79,10 +79,14 @@ class Dispatched:
 def claim(bench: Workbench, by: str, names: Iterable[str] = ()) -> Claimed:
     """Return the requests that this run starts, claimed for it, and the changes that say so. Asks no provider.
 
+    None, with `engine: kargo`.
+
     Args:
         by: the id of this run of the program.
         names: the images; all where none is named.
     """
+    if not bench.settings.starts_builds:
+        return Claimed((), ())
     now = bench.clock.now().replace(microsecond=0)
     found = open_requests(bench, _may_start, names)
     held = _holds(bench, found.requests, now)
@@ -303,7 +307,7 @@ class _Call:
     def make(self) -> _Attempt:
         trigger, asked = build_request(self._bench, self._enrollment, self._request.request_id)
         self._where = f"{asked.repository}@{asked.ref}" + (f":{asked.workflow}" if asked.workflow else "")
-        if self._dispatch.attempt > 1:
+        if self._dispatch.attempt > 1 or not self._bench.settings.starts_builds:
             self._is_looked_for = True
             run = trigger.find_run(asked)
             if run is not None:

@@ -228,7 +228,8 @@ def _verdict(image: ImageStatus, status: Status, now: datetime) -> Iterator[str]
         case Reason.NEEDS_APPROVAL if decision.request_id is None:
             yield "A rebuild is due, and waits for a person: autoRebuild is false."
         case Reason.NEEDS_APPROVAL:
-            yield f"It waits for a person, who approves it with: image-factory rebuild {decision.image}."
+            in_kargo = "" if _starts_builds(status) else "promotes its rebuild-trigger stage in Kargo, or "
+            yield f"It waits for a person, who {in_kargo}approves it with: image-factory rebuild {decision.image}."
         case Reason.DUE:
             yield "A rebuild is due."
         case Reason.COORDINATING:
@@ -236,6 +237,10 @@ def _verdict(image: ImageStatus, status: Status, now: datetime) -> Iterator[str]
         case _:
             yield f"{_STANDS.get(decision.reason, f'It is {decision.reason}')}{until}: {why}."
     yield from _blockers(decision, status)
+
+
+def _starts_builds(status: Status) -> bool:
+    return status.facts is None or status.facts.policy.starts_builds
 
 
 def _blockers(decision: Decision, status: Status) -> Iterator[str]:

@@ -74,6 +74,12 @@ def order_rebuild(bench: Workbench, image: str, *, version_bump: str | None = No
             f"a rebuild of {image} is under way: request {known.request_id}",
             hint=f"image-factory settle records how it ended; image-factory runs {image} shows its run",
         )
+    if known is not None and known.status is RequestStatus.REQUESTED and not bench.settings.starts_builds:
+        # Kargo may be calling the provider just now, which takes the same id twice.
+        raise Conflict(
+            f"request {known.request_id} of {image} is Kargo's to start",
+            hint=f"see its rebuild-trigger stage in Kargo; image-factory explain {image} tells how it stands",
+        )
     if known is not None and known.status.is_open:
         is_approval = known.status is RequestStatus.NEEDS_APPROVAL
         update: dict[str, object] = {"not_before": None}

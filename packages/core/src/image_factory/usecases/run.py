@@ -204,8 +204,9 @@ def _learn(bench: Workbench, manner: Manner, by: str) -> _Learned:
     batch = _batch(bench, manner)
     steps = _Steps(batch, manner)
     seen = _see(bench, manner, steps)
-    _update(bench, steps)
-    coordinated = coordinate(bench, by=by)
+    if bench.settings.starts_builds:
+        _update(bench, steps)  # else Kargo carries versions to consumers, as it starts builds
+    coordinated = coordinate(bench, by=by if bench.settings.starts_builds else None)
     steps.take("coordinate", coordinated.outcomes, coordinated.changes, coordinated.events)
     is_claimed = _claim(bench, by, steps)
     outboxes = _outboxes(bench, by, steps) if manner.notify else ()

@@ -35,6 +35,7 @@ from image_factory.model.request import RebuildRequest, RequestStatus
 from image_factory.ports import BuildRun
 from image_factory.shell.store import FileChange
 from image_factory.state.merge import record_build, record_rebuild
+from image_factory.usecases.adopt import find_start
 from image_factory.usecases.cascade import advance_emergencies
 from image_factory.usecases.outcome import Done, Failed, Outcome, Skipped
 from image_factory.usecases.publication import find_publication
@@ -75,7 +76,9 @@ def settle(bench: Workbench, names: Iterable[str] = (), *, jobs: int = JOBS) -> 
         names: the images; all where none is named.
         jobs: how many builds are asked after at once.
     """
-    found = open_requests(bench, lambda request: request.status is RequestStatus.DISPATCHED, names)
+    # What Kargo is to start, it may have started: nobody tells us but the run itself.
+    is_wanted = _is_started if bench.settings.starts_builds else _is_open
+    found = open_requests(bench, is_wanted, names)
     outcomes: list[Outcome] = [Failed(name, error) for name, error in sorted(found.problems.items())]
     now = bench.clock.now().replace(microsecond=0)
     bases = bench.store.bases().records if any(request.digests for request in found.requests) else {}
@@ -103,6 +106,14 @@ def settle(bench: Workbench, names: Iterable[str] = (), *, jobs: int = JOBS) -> 
     events += advanced.events
     changes = bench.store.plan([*states, *advanced.states], requests=[*written, *advanced.requests])
     return Settled(tuple(ended), tuple(outcomes), changes, tuple(events))
+
+
+def _is_open(request: RebuildRequest) -> bool:
+    return request.status.is_open
+
+
+def _is_started(request: RebuildRequest) -> bool:
+    return request.status is RequestStatus.DISPATCHED
 
 
 def _ask_all(
@@ -138,6 +149,8 @@ def _guarded(
         )
     fields = {"image": request.name, "op": "settle", "request": request.request_id, "hint": error.hint}
     log.error(str(error), extra={**fields, "reported": True})
+    if request.status is RequestStatus.NEEDS_APPROVAL or request.waits_for:
+        return _Answer(request, Failed(request.name, error))  # it keeps no place, and has no time
     verdict = judge_run(request, None, now=now, timeout=bench.settings.build_timeout)
     if verdict.status is RequestStatus.TIMED_OUT:
         # Nobody could say for as long as a build may take: waiting longer would keep its place for ever.
@@ -153,34 +166,52 @@ def _ask(
     bases: Mapping[str, BaseState],
     now: datetime,
 ) -> _Answer:
-    assert request.dispatch is not None
     unseen: AuthenticationRequired | None = None
     run, vanished = None, None
+    was_started = _is_started(request)
     try:
-        run, vanished = _run(bench, request, enrollment)
+        if was_started:
+            run, vanished = _run(bench, request, enrollment)
+        else:
+            start = find_start(bench, request, enrollment, now)
+            if isinstance(start, Verdict):
+                return _not_started(request, start, now)
+            request, run = start
     except AuthenticationRequired as error:
         unseen = error  # a token that may start builds and not see them; what was published tells as well
     if unseen is not None:
-        published = find_publication(bench, enrollment, state, request, request.dispatch.at)
-        if published is None or not _is_its_own(published, request, state):
+        began = request.requested_at if request.dispatch is None else request.dispatch.at
+        published = find_publication(bench, enrollment, state, request, began)
+        if published is None or not _is_its_own(published, request, state, was_started=was_started):
             raise unseen
         return _succeeded(request, published, bases, now, now)
     request = _with_run(request, run)
     verdict = judge_run(request, run, now=now, timeout=bench.settings.build_timeout, vanished=vanished)
     if verdict.status is RequestStatus.DISPATCHED:
+        if not was_started:
+            return _Answer(request, Done(request.name, (f"Kargo has started it ({request.request_id})",)))
         return _Answer(request, Skipped(request.name, verdict.because))
     if verdict.status is not RequestStatus.SUCCEEDED:
         return _finished(request, verdict, now, run)
     return _publication(bench, request, enrollment, state, bases, run, now)
 
 
-def _is_its_own(published: Candidate, request: RebuildRequest, state: ImageState | None) -> bool:
+def _not_started(request: RebuildRequest, verdict: Verdict, now: datetime) -> _Answer:
+    if verdict.status.is_open:
+        return _Answer(request, Skipped(request.name, verdict.because))
+    return _finished(request, verdict, now)
+
+
+def _is_its_own(published: Candidate, request: RebuildRequest, state: ImageState | None, *, was_started: bool) -> bool:
     """Return whether what is published tells by itself that the build has ended.
 
-    Of an image whose version was never known, what lies there may be older than the build.
+    Of an image whose version was never known, what lies there may be older than the build; and where nobody
+    knows that it was started, anything without its label may be another's.
     """
-    if published.labels.get(REQUEST_ID_LABEL) == request.request_id or published.published_at is not None:
+    if published.labels.get(REQUEST_ID_LABEL) == request.request_id:
         return True
+    if not was_started or published.published_at is not None:
+        return was_started
     runtime = None if state is None else state.runtime
     return runtime is not None and (runtime.current_version is not None or runtime.current_digest == published.digest)
 
