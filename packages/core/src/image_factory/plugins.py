@@ -324,7 +324,8 @@ class _Port(Mapping[str, PortType], Generic[PortType]):
             if not isinstance(item, self._protocol):
                 kind = type(item).__name__
                 contract = f"{self._protocol.__name__} in image_factory.ports"
-                raise PluginError(f"registers {kind} as a {self.name}, which lacks members of {contract}")
+                lacking = f"registers {kind} as a {self.name}, which lacks members of {contract}"
+                raise PluginError(lacking, hint="compare it with the port")
             found.append(item if plugin.is_builtin else cast("PortType", Guarded(item, plugin_name, self.name, broken)))
 
         try:
