@@ -30,3 +30,19 @@ def test_what_names_no_key_of_a_secret_is_refused(values: dict[str, str]) -> Non
 def test_a_variable_has_a_name_that_a_shell_could_read(name: str) -> None:
     with pytest.raises(ValidationError):
         KargoSettings.model_validate({"jobEnvironment": {name: {"secret": "robot"}}})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param({"webhooks": {"githup": "hook"}}, id="a sender that Kargo does not know"),
+        pytest.param({"registryCredentials": {"https://ghcr.io": "pull"}}, id="a registry by its URL"),
+        pytest.param({"externalSecrets": {}}, id="External Secrets without a store"),
+        pytest.param({"externalSecrets": {"store": "a", "storeKind": "Vault"}}, id="a store of no known kind"),
+        pytest.param({"externalSecrets": {"store": "a", "prefix": "{{ x }}"}}, id="a prefix that is a template"),
+        pytest.param({"kyverno": {"sourceNamespace": "A"}}, id="a namespace that Kubernetes refuses"),
+    ],
+)
+def test_a_setting_of_the_cluster_that_cannot_be_used_is_refused(values: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        KargoSettings.model_validate(values)

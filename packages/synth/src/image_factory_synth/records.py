@@ -19,6 +19,7 @@ from typing import ClassVar
 from image_factory.decide.semver import InvalidRange, Range
 from image_factory.model.enrollment import MAX_LABEL, SelectionStrategy
 from image_factory_synth.fields import Document, RefusedByKargo, document, written
+from image_factory_synth.receiver_records import Receiver
 from image_factory_synth.versions import KargoVersion
 
 KARGO = "kargo.akuity.io/v1alpha1"
@@ -26,6 +27,8 @@ PROJECT_LABEL = "kargo.akuity.io/project"
 """A namespace that stands before its Project must carry it, or Kargo refuses the Project."""
 MANAGED_BY = {"app.kubernetes.io/managed-by": "image-factory"}
 ROLE_LABEL = "image-factory.io/role"
+REQUESTS_ROLE = "rebuild-requests"
+"""The role of a Warehouse that watches an image's rebuild request."""
 PROMOTION_LABEL = "image-factory.io/promotion"
 """Whether a stage takes new Freight by itself."""
 AUTOMATIC, MANUAL = "automatic", "manual"
@@ -116,9 +119,10 @@ class PromotionPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectConfigSpec:
-    """Which stages promote by themselves; none does that no policy names."""
+    """Which stages promote by themselves; none does that no policy names. And who may tell of a push."""
 
     promotion_policies: tuple[PromotionPolicy, ...] | None = written("promotionPolicies", first=(1, 7))
+    webhook_receivers: tuple[Receiver, ...] | None = written("webhookReceivers", first=(1, 6))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +140,8 @@ class ProjectConfig(Resource):
                 field="name",
                 hint="Kargo takes it only where both are the same",
             )
+        for receiver in self.spec.webhook_receivers or ():
+            receiver.check()
 
 
 class FreightCreationPolicy(StrEnum):

@@ -6,12 +6,13 @@ A Secret is only ever named here; what it holds never passes through this progra
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from datetime import timedelta
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from image_factory.model.enrollment import Label, Record
-from image_factory.model.field_types import matching
+from image_factory.model.enrollment import Duration, Label, Record
+from image_factory.model.field_types import Regex, matching
 
 SecretKeyName = Annotated[
     str,
@@ -32,6 +33,17 @@ Environment = Annotated[
     ),
 ]
 """The name of a variable of a container's environment."""
+RemoteKey = Annotated[
+    str,
+    AfterValidator(
+        matching(re.compile(r"[A-Za-z0-9_./:@+-]{0,253}\Z"), "a key of a store", "write a path such as kargo/github")
+    ),
+]
+"""Where something lies in a store of secrets."""
+Sender = Literal[
+    "github", "gitlab", "gitea", "bitbucket", "dockerhub", "quay", "harbor", "azure", "artifactory", "generic"
+]
+"""What can tell Kargo of a push, in Kargo's words; `generic` is anything else that can call a URL."""
 
 
 class SecretSettings(Record):
@@ -41,3 +53,31 @@ class SecretSettings(Record):
     """The Secret's name."""
     key: SecretKeyName = Field(default="password", examples=["password"])
     """The key in it."""
+
+
+class ExternalSecretsSettings(Record):
+    """The External Secrets Operator's store that brings the Secrets."""
+
+    store: Label = Field(examples=["platform"])
+    """The name of the store."""
+    store_kind: Literal["SecretStore", "ClusterSecretStore"] = Field(
+        default="ClusterSecretStore", examples=["SecretStore"]
+    )
+    """Its kind."""
+    prefix: RemoteKey = Field(default="", examples=["kargo/"])
+    """What stands before a Secret's name in the store."""
+    remote_keys: dict[Label, RemoteKey] = Field(default_factory=dict, examples=["{github-credentials: robots/github}"])
+    """Where single Secrets lie in the store, where it is not `prefix` and their name."""
+    refresh_interval: Duration = Field(default=timedelta(hours=1), examples=["1h"])
+    """How often the store is asked."""
+    git_repositories: Regex | None = Field(default=None, examples=["^https://github\\.com/acme/.+$"])
+    """The clone URLs that `gitCredentials` are for; where it is not given, those of the state repository's host."""
+
+
+class KyvernoSettings(Record):
+    """The namespace from which Kyverno copies the Secrets."""
+
+    source_namespace: Label = Field(examples=["platform-secrets"])
+    """Where they lie, under the same names, with Kargo's labels."""
+    cluster_role: bool = Field(default=True, examples=["false"])
+    """Whether to write the ClusterRole that lets Kyverno copy Secrets; `false` where it may already."""

@@ -11,7 +11,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from image_factory.model.cluster import Environment, SecretSettings
+from image_factory.model.cluster import (
+    Environment,
+    ExternalSecretsSettings,
+    KyvernoSettings,
+    SecretSettings,
+    Sender,
+)
+from image_factory.model.cluster_jobs import CloneUrl, JobSettings
 from image_factory.model.enrollment import Duration, Label, Record
 from image_factory.model.field_types import (
     CommitterName,
@@ -23,7 +30,6 @@ from image_factory.model.field_types import (
     Plain,
     RegistryHost,
     RemoteName,
-    SourceRepository,
     Text,
     WebAddress,
 )
@@ -88,7 +94,15 @@ class KargoSettings(Record):
         default_factory=dict, examples=["{GITHUB_TOKEN: {secret: github-credentials}}"]
     )
     """Variables that jobs get from Secrets: the tokens that plugins of sources and registries look for."""
-    state_repository: SourceRepository | None = Field(default=None, examples=["https://github.com/acme/platform.git"])
+    registry_credentials: dict[RegistryHost, Label] = Field(default_factory=dict, examples=["{ghcr.io: ghcr-pull}"])
+    """The Secrets by which Kargo reads private registries, by host."""
+    webhooks: dict[Sender, Label] = Field(default_factory=dict, examples=["{github: github-webhook}"])
+    """The Secrets of webhook receivers, by what sends to them; there is no receiver where none is named."""
+    external_secrets: ExternalSecretsSettings | None = Field(default=None, examples=["{store: platform}"])
+    """Has External Secrets bring the Secrets; without it somebody else does."""
+    kyverno: KyvernoSettings | None = Field(default=None, examples=["{sourceNamespace: platform-secrets}"])
+    """Has Kyverno copy the Secrets; without it somebody else does."""
+    state_repository: CloneUrl | None = Field(default=None, examples=["https://github.com/acme/platform.git"])
     """The clone URL of the repository that holds this folder; where it is not given, nothing subscribes to it."""
     state_branch: GitRef = Field(default="main", examples=["main"])
     """The branch of it that holds the state."""
@@ -96,6 +110,8 @@ class KargoSettings(Record):
     """Where this folder lies in that repository."""
     job_image: PinnedImage | None = Field(default=None, examples=["ghcr.io/craigedmunds/image-factory:0.1.0"])
     """The container image that jobs run: this project's own, by digest or version. Needed with `stateRepository`."""
+    jobs: JobSettings = JobSettings()
+    """How the jobs of the cluster are called, when they run, and what they may take."""
     start_timeout: Duration = Field(default=timedelta(minutes=30), examples=["30m"])
     """With `engine: kargo`: how long after its request a build must have been started, before it counts as failed."""
 

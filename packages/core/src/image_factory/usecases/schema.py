@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from image_factory.model.cluster import SecretSettings
+from image_factory.model.cluster import ExternalSecretsSettings, KyvernoSettings, SecretSettings
 from image_factory.model.enrollment import UPDATE_TYPES, Enrollment, Exemption, Metadata, Source, Update
 from image_factory.model.settings import (
     CommitSettings,
@@ -46,6 +46,8 @@ _SETTINGS: dict[str, type[BaseModel]] = {
     "commit": CommitSettings,
     "kargo": KargoSettings,
     "kargo.credentials.PROVIDER": SecretSettings,
+    "kargo.externalSecrets": ExternalSecretsSettings,
+    "kargo.kyverno": KyvernoSettings,
 }
 """The records of config.yaml, by where in it they stand."""
 _TAG_KEYS = ("allowTags", "tag", "constraint")
