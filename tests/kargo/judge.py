@@ -15,6 +15,7 @@ The README beside this file says what each operation takes and answers, and wher
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -23,7 +24,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -31,6 +33,9 @@ from typing import Any, Self
 SOURCES = Path(__file__).with_name("judge")
 BUILD_TIMEOUT = 900
 """Seconds. A cold build takes two to three minutes on two cores."""
+
+Document = Mapping[str, Any]
+"""A resource, as YAML reads it."""
 
 
 class CannotJudge(Exception):
@@ -82,6 +87,24 @@ class Judge:
         """
         return self.ask("evaluate", value=value, **request)["value"]
 
+    def promote(self, stage: Document, freight: Document, **request: Any) -> dict[str, Any]:
+        """Return how one promotion of freight into a stage ends, each step run by Kargo's own code.
+
+        Takes collection, tasks, warehouses, secrets, sharedSecrets, rewrite, credentialsOverHTTP and patience; answers
+        phase, message, steps, outputs, stageMetadata and freightMetadata. Raises Refused.
+        """
+        return self.ask("promote", stage=stage, freight=freight, **request)
+
+    def validate(self, document: Document, existing: Sequence[Document] = (), **request: Any) -> list[str]:
+        """Return what Kargo's schemas, their rules and its admission webhooks say against a resource.
+
+        existing is what is in the cluster already, such as the project's namespace; crds, folders of definitions, where
+        those of Kargo 1.11.2 are not meant. Raises Refused.
+        """
+        answer = self.ask("validate", object=document, existing=list(existing), **request)
+        problems: list[str] = answer["problems"]
+        return problems
+
     def close(self) -> None:
         """End the process."""
         for stream in (self._process.stdin, self._process.stdout):
@@ -106,8 +129,16 @@ def program() -> Path:
         return Path(named)
     built = _cache() / f"kargo-judge-{_fingerprint()}" / "judge"
     if not built.exists():
-        _build(built)
+        built.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(built.parent / "lock"):
+            if not built.exists():
+                _build(built)
     return built
+
+
+def custom_resources() -> Path:
+    """Return the folder of Kargo's CustomResourceDefinitions, of the version that the judge is made of."""
+    return program().with_name("crds")
 
 
 def _cache() -> Path:
@@ -122,28 +153,49 @@ def _fingerprint() -> str:
     return digest.hexdigest()[:16]
 
 
+@contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    """Let one process at a time do what follows: several workers of a test run want the program at once."""
+    with file.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def _build(built: Path) -> None:
-    """Build the program, or leave beside its place why it cannot be, so that other processes need not try again."""
     if shutil.which("go") is None:
         raise CannotJudge("no Go: the judge of Kargo's own code needs it (tests/kargo/README.md)")
-    built.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=built.parent) as room:
         fresh = Path(room, "judge")
-        try:
-            done = subprocess.run(
-                ["nice", "go", "build", "-ldflags=-s -w", "-o", fresh, "."],
-                cwd=SOURCES,
-                env={**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false", "GOWORK": "off"},
-                capture_output=True,
-                text=True,
-                timeout=BUILD_TIMEOUT,
-            )
-        except subprocess.TimeoutExpired as late:
-            raise CannotJudge(f"go build took more than {BUILD_TIMEOUT} s") from late
-        if done.returncode != 0:
-            reason = next((line for line in done.stderr.splitlines() if "downloading" not in line), "no reason given")
-            raise CannotJudge(f"go build: {reason} (tests/kargo/README.md says what it needs)")
+        _go("build", "-ldflags=-s -w", "-o", str(fresh), ".")
+        module = Path(_go("list", "-m", "-f", "{{.Dir}}", "github.com/akuity/kargo").strip())
+        _copy(module / "charts/kargo/resources/crds", built.with_name("crds"))
         fresh.replace(built)
+
+
+def _copy(folder: Path, to: Path) -> None:
+    """Copy the files of a folder; not their modes, for Go keeps its modules read-only."""
+    to.mkdir(exist_ok=True)
+    for file in folder.iterdir():
+        shutil.copyfile(file, to / file.name)
+
+
+def _go(*command: str) -> str:
+    """Return what a command of Go prints. Raises CannotJudge with the first thing that it complains of."""
+    try:
+        done = subprocess.run(
+            ["nice", "go", *command],
+            cwd=SOURCES,
+            env={**os.environ, "CGO_ENABLED": "0", "GOWORK": "off", "GOTOOLCHAIN": "local"},
+            capture_output=True,
+            text=True,
+            timeout=BUILD_TIMEOUT,
+        )
+    except subprocess.TimeoutExpired as late:
+        raise CannotJudge(f"go {command[0]} took more than {BUILD_TIMEOUT} s") from late
+    if done.returncode != 0:
+        complaint = next((line for line in done.stderr.splitlines() if "downloading" not in line), "no reason given")
+        raise CannotJudge(f"go {command[0]}: {complaint} (tests/kargo/README.md says what it needs)")
+    return done.stdout
 
 
 if __name__ == "__main__":

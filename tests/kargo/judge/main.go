@@ -15,6 +15,9 @@ import (
 	"os"
 
 	"github.com/akuity/kargo/pkg/logging"
+	"github.com/go-logr/logr"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
 )
 
 // An operation answers one request, given as it came.
@@ -22,6 +25,8 @@ type operation func(context.Context, json.RawMessage) (any, error)
 
 var operations = map[string]operation{
 	"evaluate": answering(evaluate),
+	"promote":  answering(promote),
+	"validate": answering(validate),
 }
 
 // answering makes an operation of a function with a typed request; an unknown key in a request is an error.
@@ -48,8 +53,12 @@ type failure struct {
 }
 
 func main() {
+	ctrl.SetLogger(logr.Discard())
+	klog.SetLogger(logr.Discard())
 	ctx := logging.ContextWithLogger(context.Background(), logging.NewDiscardLoggerOrDie())
-	if err := serve(ctx, os.Stdin, os.Stdout); err != nil {
+	err := serve(ctx, os.Stdin, os.Stdout)
+	leaveNothing()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "judge:", err)
 		os.Exit(1)
 	}
