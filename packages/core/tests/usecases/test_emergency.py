@@ -12,6 +12,7 @@ import pytest
 
 from image_factory.decide.authorization import Identity, IdentityKind
 from image_factory.decide.orders import Order, parse_order
+from image_factory.errors import RemoteRefused
 from image_factory.hookspecs import hookimpl
 from image_factory.model.event import Event, EventKind
 from image_factory.model.hold import Hold
@@ -22,7 +23,9 @@ from image_factory.shell.store import Overtaken, Store
 from image_factory.testing.builds import Builds
 from image_factory.testing.image_content import build_image
 from image_factory.usecases.audit import verify_audit
+from image_factory.usecases.cleanup import clean_up
 from image_factory.usecases.commit import until_settled, write_and_commit
+from image_factory.usecases.dispatch import claim
 from image_factory.usecases.emergency import Emergency, order_emergency
 from image_factory.usecases.notify import notify
 from image_factory.usecases.observe import observe
@@ -297,6 +300,91 @@ def test_an_order_that_takes_the_last_open_request_of_another_ends_that(shop: Sh
     assert "takes the place of" in next(one for one in second.outcomes if isinstance(one, Done)).changes[-1]
     finished = [event for event in second.events if event.kind is EventKind.EMERGENCY_FINISHED]
     assert [event.facts["Vulnerability"] for event in finished] == [CVE]
+
+
+def finished(events: Sequence[Event]) -> list[str]:
+    """Return what is told not to be rebuilt, of each order that has ended."""
+    return [event.facts["Not rebuilt"] for event in events if event.kind is EventKind.EMERGENCY_FINISHED]
+
+
+def test_an_image_that_is_removed_ends_the_emergency_that_waits_for_it_alone(shop: Shop) -> None:
+    shop.order(images=["web"])
+    shop.world.enroll("api")
+    shop.world.later(minutes=1)
+
+    shop.run()
+
+    (told,) = finished(shop.listener.told)
+    assert told == "web (cancelled: the image was removed from images.yaml)"
+
+
+def test_it_does_not_end_one_that_waits_for_others_too(shop: Shop) -> None:
+    shop.order(images=["web", "api"])
+    shop.world.enroll("api")
+    shop.world.later(minutes=1)
+
+    shop.run()
+
+    assert finished(shop.listener.told) == []
+
+
+def test_an_image_that_becomes_external_ends_its_emergency(shop: Shop) -> None:
+    shop.order(images=["web"])
+    web = {"name": "web", "registry": "ghcr.io", "repository": "acme/web", "tag": "1.0.0"}
+    shop.world.enroll(web, "api")
+    shop.world.later(minutes=1)
+
+    shop.run()
+
+    (told,) = finished(shop.listener.told)
+    assert told == "web (cancelled: the image is external now)"
+
+
+def test_a_claim_that_gives_up_the_last_request_ends_its_emergency(shop: Shop) -> None:
+    shop.order(images=["web"])
+    shop.world.enroll("api")
+
+    claimed = claim(shop.bench(), "run-1")
+
+    (told,) = finished(claimed.events)
+    assert told.startswith("web (cancelled: ")
+
+
+def test_a_claim_that_gives_up_a_parent_builds_no_child_on_it(shop: Shop) -> None:
+    shop.order()
+    # Its parent is gone before anything of the emergency is built, so that the child would be built on the old one.
+    shop.world.enroll(shop.world.managed("shop", criticality="critical"), "api")
+    bench = shop.bench()
+
+    claimed = claim(bench, "run-1")
+    bench.store.apply(claimed.changes)
+
+    assert claimed.requests == ()
+    assert {name: one.status for name, one in shop.requests().items()} == {
+        "web": RequestStatus.CANCELLED,
+        "shop": RequestStatus.CANCELLED,
+    }
+    assert len(finished(claimed.events)) == 1
+
+
+def test_a_provider_that_refuses_the_last_build_ends_its_emergency(shop: Shop) -> None:
+    shop.order(images=["web"])
+    shop.builds.fail("start", RemoteRefused("no such workflow", hint="add it"), times=9)
+
+    shop.run()
+
+    (told,) = finished(shop.listener.told)
+    assert told.startswith("web (failed: no such workflow")
+
+
+def test_a_clean_up_of_a_request_without_an_image_ends_its_emergency(shop: Shop) -> None:
+    shop.order(images=["web"])
+    shop.world.enroll("api")
+    (shop.world.root / "state/images/web.yaml").unlink()
+
+    (told,) = finished(clean_up(shop.bench()).events)
+
+    assert told == "web (cancelled: there is no image of this name)"
 
 
 # --- the log -----------------------------------------------------------------------------------------

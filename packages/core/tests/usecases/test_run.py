@@ -18,9 +18,10 @@ from image_factory.ports import Notifier
 from image_factory.state.layout import outbox_path
 from image_factory.state.outbox import Outbox, dump_outbox
 from image_factory.testing.clock import START
+from image_factory.usecases.outbox import LEASE
 from image_factory.usecases.outcome import Done, Failed, Skipped, sentences
 from image_factory.usecases.rehearsal import rehearsal
-from image_factory.usecases.run import LEASE, Manner, Step, new_run_id, rehearse, run
+from image_factory.usecases.run import Manner, Step, new_run_id, rehearse, run
 
 if TYPE_CHECKING:
     from .conftest import World

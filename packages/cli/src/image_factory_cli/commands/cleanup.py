@@ -13,6 +13,7 @@ from image_factory_cli.folder import folder_options, open_workbench
 from image_factory_cli.image_names import complete_image
 from image_factory_cli.logs import LogFormat
 from image_factory_cli.metrics import metrics_option, record_metrics
+from image_factory_cli.notices import notify_option, tell
 from image_factory_cli.steps import Manner, Shown, show, step_options, write
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ NAMED = ("archive", "restore")
 @click.option("--apply", "is_applied", is_flag=True, help="Do what the list says: the same as the word apply.")
 @click.option("--history-only", is_flag=True, help="With restore: take the archived history, and nothing else of it.")
 @click.option("--older-than", metavar="DURATION", help="With prune: remove what was archived longer ago, such as 365d.")
+@notify_option
 @metrics_option
 @step_options
 @folder_options
@@ -39,6 +41,7 @@ def command(
     is_applied: bool,
     history_only: bool,
     older_than: str | None,
+    notify: bool,
     metrics_file: Path | None,
     dry_run: bool,
     commit: bool,
@@ -76,7 +79,7 @@ def command(
             return cleanups.prune(bench, older_than=parse_duration(older_than or ""))
         return cleanups.clean_up(bench, image)
 
-    return _carry_out(bench, action, decide, manner, dry_run=dry_run, metrics_file=metrics_file)
+    return _carry_out(bench, action, decide, manner, dry_run=dry_run, metrics_file=metrics_file, notify=notify)
 
 
 def _action(action: str | None, *, is_applied: bool, dry_run: bool) -> str:
@@ -104,7 +107,7 @@ def _check(action: str, image: str | None, *, history_only: bool, older_than: st
 
 
 def _carry_out(
-    bench: Any, action: str, decide: Any, manner: Manner, *, dry_run: bool, metrics_file: Path | None
+    bench: Any, action: str, decide: Any, manner: Manner, *, dry_run: bool, metrics_file: Path | None, notify: bool
 ) -> int:
     from image_factory.decide.lifecycle import count_transitions
     from image_factory.usecases.commit import changed_names, until_settled
@@ -135,6 +138,8 @@ def _carry_out(
         log_transitions(done.transitions)
         record_metrics(metrics_file, count_transitions(done.transitions))
     show(shown(done, committed), manner, op="cleanup")
+    if notify and not dry_run:
+        tell(bench, done.events)
     return exit_code(done.outcomes) or (3 if done.problems else 0)
 
 

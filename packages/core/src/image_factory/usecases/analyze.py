@@ -143,7 +143,7 @@ def analyze(bench: Workbench, handover: Handover | None = None, *, jobs: int = 1
         changes,
         problems,
         lambda _: dockerfiles.keep(),
-        events=tuple(events),
+        events=(*events, *transitions.events),
         transitions=transitions.done,
         dockerfiles=reads,
     )

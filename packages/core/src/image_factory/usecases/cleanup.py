@@ -22,6 +22,7 @@ from image_factory.decide.lifecycle import (
 from image_factory.decide.naming import assign_names
 from image_factory.errors import Conflict, ImageFactoryError, NotFound
 from image_factory.model.enrollment import Enrollment
+from image_factory.model.event import Event
 from image_factory.model.image_state import BaseState, ImageState
 from image_factory.shell.archive_folder import ArchiveEntry, archive_first
 from image_factory.shell.store import FileChange
@@ -34,6 +35,7 @@ from image_factory.usecases.lifecycle import (
     Known,
     Restored,
     decide_standings,
+    finished_emergencies,
     moved_bases,
     moved_canonicals,
     plan_transitions,
@@ -51,6 +53,8 @@ class Cleanup:
     """In the order in which they are to be written."""
     transitions: tuple[Transition, ...] = ()
     problems: tuple[ImageFactoryError, ...] = ()
+    events: tuple[Event, ...] = ()
+    """Of emergencies that end with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,7 @@ def clean_up(bench: Workbench, name: str | None = None) -> Cleanup:
     plan = plan_transitions(bench, archive, standings, facts, now=now)
     outcomes = [*plan.outcomes, *_told(plan.done)]
     changes = list(plan.changes)
+    strays = None
     if name is None:
         ended = _ended_holds(bench)
         changes += ended.changes
@@ -111,7 +116,8 @@ def clean_up(bench: Workbench, name: str | None = None) -> Cleanup:
     elif not outcomes:
         raise _why_not(bench, name)
     problems = (*file.problems, *images.problems, *bases.problems, *archive.problems)
-    return Cleanup(tuple(outcomes), archive_first(changes), plan.done, problems)
+    events = (*plan.events, *(strays.events if strays is not None else ()))
+    return Cleanup(tuple(outcomes), archive_first(changes), plan.done, problems, events)
 
 
 def _told(transitions: tuple[Transition, ...]) -> list[Outcome]:
@@ -135,11 +141,13 @@ def _strays(bench: Workbench, archive: Archive, known: set[str]) -> Cleanup:
     now = bench.clock.now()
     outcomes: list[Outcome] = []
     changes: list[FileChange] = []
+    given_up = {}
     problem = "there is no image of this name"
     for request in bench.store.requests().records.values():
         if request.name not in known:
             removals = bench.store.plan(removed=[(REQUESTS, request.name)])
             closed = closed_request(request, at=now, problem=problem)
+            given_up[request.name] = closed
             words = {one.path: update_any(one.old or "", closed) for one in removals}
             changes += archive.folder.moved(removals, at=now, reason=problem, last_words=words)
             outcomes.append(Done(f"request {request.name}", (f"{problem}: archived",)))
@@ -147,7 +155,7 @@ def _strays(bench: Workbench, archive: Archive, known: set[str]) -> Cleanup:
         if hold.image is not None and hold.image not in known and (hold.until is None or hold.until > now):
             changes += archive.folder.moved(bench.store.plan(removed=[(HOLDS, hold.name)]), at=now, reason=problem)
             outcomes.append(Done(f"hold {hold.name}", (f"{problem}: archived",)))
-    return Cleanup(tuple(outcomes), tuple(changes))
+    return Cleanup(tuple(outcomes), tuple(changes), events=finished_emergencies(bench, given_up))
 
 
 def _why_not(bench: Workbench, name: str) -> ImageFactoryError:

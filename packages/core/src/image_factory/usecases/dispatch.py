@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from image_factory.decide.backoff import BY_POLICY
+from image_factory.decide.emergency_progress import decide_emergency_finished
 from image_factory.decide.freezes import frozen
 from image_factory.decide.holds import Holds, active_holds
 from image_factory.decide.settlement import decide_rebuild_event
@@ -31,6 +32,7 @@ from image_factory.model.request import Dispatch, RebuildRequest, RequestStatus
 from image_factory.model.settings import Freeze
 from image_factory.ports import BuildRequest, BuildRun, BuildTrigger
 from image_factory.shell.store import FileChange
+from image_factory.usecases.cascade import Advanced, advance_emergencies
 from image_factory.usecases.coordinate import doubtful_holds
 from image_factory.usecases.outcome import Done, Failed, Outcome, Skipped
 from image_factory.usecases.requests import NOT_ENROLLED, OpenRequests, open_requests, plan_requests
@@ -94,7 +96,13 @@ def claim(bench: Workbench, by: str, names: Iterable[str] = ()) -> Claimed:
     new: list[RebuildRequest] = []
     outcomes: list[Outcome] = [Failed(name, error) for name, error in sorted(found.problems.items())]
     events: list[Event] = []
+    lost = _lost(found, by, now)
+    # What waits for one that is given up is let go, or given up too.
+    advanced = advance_emergencies(bench, lost.values(), (), now=now) if lost else Advanced()
+    followed = {request.name for request in advanced.requests}
     for request in found.requests:
+        if request.name in followed:
+            continue
         if _is_by(request, by):
             ours.append(request)
             continue
@@ -102,8 +110,8 @@ def claim(bench: Workbench, by: str, names: Iterable[str] = ()) -> Claimed:
         if waits is not None:
             outcomes.append(Skipped(request.name, waits))
             continue
-        if request.name in found.gone:
-            cancelled = _ended(request, RequestStatus.CANCELLED, NOT_ENROLLED, now)
+        if request.name in lost:
+            cancelled = lost[request.name]
             new.append(cancelled)
             outcomes.append(Done(request.name, (f"request {request.request_id} is cancelled: {NOT_ENROLLED}",)))
             events += [event for event in [decide_rebuild_event(cancelled, at=now)] if event is not None]
@@ -119,7 +127,17 @@ def claim(bench: Workbench, by: str, names: Iterable[str] = ()) -> Claimed:
         claimed = claimed_by(_with_parents(request, found.images), by, now)
         ours.append(claimed)
         new.append(claimed)
-    return Claimed(tuple(ours), plan_requests(bench, new), tuple(outcomes), tuple(events))
+    changes = plan_requests(bench, (*new, *advanced.requests))
+    return Claimed(tuple(ours), changes, (*outcomes, *advanced.outcomes), (*events, *advanced.events))
+
+
+def _lost(found: OpenRequests, by: str, now: datetime) -> Mapping[str, RebuildRequest]:
+    """Return the requests that are given up since their image is not to be built any more, as they are then."""
+    return {
+        request.name: _ended(request, RequestStatus.CANCELLED, NOT_ENROLLED, now)
+        for request in found.requests
+        if request.name in found.gone and not _is_by(request, by) and _waits(request, now) is None
+    }
 
 
 def _holds(bench: Workbench, requests: Sequence[RebuildRequest], now: datetime) -> Holds:
@@ -185,6 +203,8 @@ def dispatch(bench: Workbench, by: str, names: Iterable[str] = (), *, jobs: int 
         warnings += attempt.warnings
         unseen += attempt.unseen
         events += [event for event in [decide_rebuild_event(attempt.request, at=now)] if event is not None]
+    before = bench.store.requests().records
+    events += decide_emergency_finished(before, {**before, **{request.name: request for request in requests}})
     changes = plan_requests(bench, requests)
     return Dispatched(tuple(requests), tuple(outcomes), changes, tuple(events), tuple(warnings), tuple(unseen))
 

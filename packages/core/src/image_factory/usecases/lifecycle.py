@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from image_factory.decide.discovery import base_configuration, watched_canonical
 from image_factory.decide.eligible_times import dependents_by_base, with_eligible_times
+from image_factory.decide.emergency_progress import decide_emergency_finished
 from image_factory.decide.lifecycle import (
     Standing,
     Transition,
@@ -35,8 +36,10 @@ from image_factory.decide.lifecycle import (
 )
 from image_factory.errors import ImageFactoryError
 from image_factory.model.enrollment import Enrollment, Kind
+from image_factory.model.event import Event
 from image_factory.model.hold import Hold
 from image_factory.model.image_state import BaseConfiguration, BaseState, ImageState, StateFolder
+from image_factory.model.request import RebuildRequest
 from image_factory.oci.reference import Repository
 from image_factory.shell.archive_folder import ArchiveEntry, ArchiveFolder, archive_first
 from image_factory.shell.store import FileChange
@@ -200,6 +203,8 @@ class Transitions:
     done: tuple[Transition, ...]
     outcomes: tuple[Outcome, ...]
     """Of images that are gone."""
+    events: tuple[Event, ...] = ()
+    """Of emergencies whose last request is given up with them."""
 
 
 def plan_transitions(
@@ -233,6 +238,8 @@ class _Plan:
         self.changes: list[FileChange] = []
         self.done: list[Transition] = []
         self.outcomes: list[Outcome] = []
+        self.closed: dict[str, RebuildRequest] = {}
+        """Requests that are given up."""
 
     def find_bases(self) -> None:
         """Record the base images that Dockerfiles name, those that were managed images with their history."""
@@ -304,6 +311,7 @@ class _Plan:
                 if request is not None and not request.status.is_under_way:
                     closed = closed_request(request, at=self.now, problem="the image is external now")
                     self.changes += self.bench.store.plan(requests=[closed])
+                    self.closed[name] = closed
 
     def remove_images(self) -> None:
         """Archive the records of images that are gone from images.yaml, and what belongs to them."""
@@ -350,7 +358,8 @@ class _Plan:
         back = {change.path for change in self.changes}
         written = self.bench.store.plan(self.images.values(), self.bases.values())
         self.changes += [change for change in written if change.path not in back]
-        return Transitions(archive_first(self.changes), tuple(self.done), tuple(self.outcomes))
+        events = finished_emergencies(self.bench, self.closed)
+        return Transitions(archive_first(self.changes), tuple(self.done), tuple(self.outcomes), events)
 
     # --- inner ---------------------------------------------------------------------------------------
 
@@ -387,6 +396,7 @@ class _Plan:
             closed = closed_request(request, at=self.now, problem="the image was removed from images.yaml")
             text = self.bench.store.text(state_path(REQUESTS, name)) or ""
             self._archive(REQUESTS, name, reason, update_any(text, closed))
+            self.closed[name] = closed
         hold = self.bench.store.holds().records.get(name)
         if hold is not None and hold.image == name:
             self._archive(HOLDS, name, reason)
@@ -408,6 +418,14 @@ class _Plan:
                 removals = self.archive.folder.taken_out(entry)
                 self.changes += [FileChange(live, None, entry.archived.text), *removals]
             return
+
+
+def finished_emergencies(bench: Workbench, closed: Mapping[str, RebuildRequest]) -> tuple[Event, ...]:
+    """Return what people are told of emergencies that end because these requests are given up."""
+    if not closed:
+        return ()
+    known = bench.store.requests().records
+    return decide_emergency_finished(known, {**known, **closed})
 
 
 NO_DEPENDENTS = "no image is built on it any more"

@@ -12,14 +12,14 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from image_factory.decide.rebuilds import RebuildPlan
-from image_factory.errors import ImageFactoryError, InvalidState
+from image_factory.errors import ImageFactoryError
 from image_factory.model.event import Event
 from image_factory.shell.store import FileChange
-from image_factory.state.layout import OUTBOX, REQUESTS, outbox_path
+from image_factory.state.layout import OUTBOX, REQUESTS
 from image_factory.usecases.analysis_step import analyze_what_changed
 from image_factory.usecases.commit import Batch, Committed, until_settled
 from image_factory.usecases.coordinate import coordinate
@@ -35,10 +35,6 @@ if TYPE_CHECKING:
 
 # What most runs have nothing for is imported where it is needed: versions to carry, builds to start or to
 # ask after, notices.
-
-LEASE = timedelta(minutes=10)
-"""How long a run is given to tell its own notices, before another one tells them."""
-
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -293,8 +289,10 @@ def _act(bench: Workbench, manner: Manner, by: str, learned: _Learned) -> _Acted
             # Others may have written meanwhile; what was started is started.
             recorded = record(bench, dispatched)
             steps.take("dispatch", recorded.outcomes, recorded.changes)
-        for outbox in learned.outboxes:
-            batch.write(bench.store.plan_text(outbox_path(outbox.by), None))
+        if learned.outboxes:
+            from image_factory.usecases.outbox import plan_told
+
+            batch.write(plan_told(bench, learned.outboxes))
         subject = steps.subject if dispatched is not None else "Run: notices are told"
         return tuple(steps.done), None if batch.is_empty else batch.commit(subject)
 
@@ -311,23 +309,12 @@ def _outboxes(bench: Workbench, by: str, steps: _Steps) -> tuple[Outbox, ...]:
     left, is_told = bench.store.files(OUTBOX), bool(steps.events and bench.plugins.notifiers)
     if not left and not is_told:
         return ()
-    from image_factory.state.outbox import Outbox, dump_outbox, read_outbox
+    from image_factory.usecases.outbox import left_outboxes, new_outbox, plan_outbox
 
-    now = bench.clock.now()
-    found = []
-    for path in left:
-        text = bench.store.text(path)
-        try:
-            outbox = read_outbox(text or "", str(path))
-        except InvalidState:
-            continue  # nobody can tell what it says; a person finds it in the folder
-        if outbox.by != by and abs(now - outbox.at) >= LEASE:
-            found.append(outbox)
-    if is_told:
-        ours = Outbox(by, now, tuple(steps.events))
-        steps.batch.write(bench.store.plan_text(outbox_path(by), dump_outbox(ours)))
-        found.append(ours)
-    return tuple(found)
+    found = left_outboxes(bench, by)
+    ours = new_outbox(bench, by, steps.events)
+    steps.batch.write(plan_outbox(bench, ours))
+    return found if ours is None else (*found, ours)
 
 
 def _count(step: Step) -> int:
