@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from image_factory.errors import InvalidSettings
+from image_factory.model.cluster_jobs import JobSettings
 from image_factory.model.settings import KargoSettings
 from image_factory_synth.fields import Document
 from image_factory_synth.jobs import jobs
@@ -27,6 +28,12 @@ def job_of(document: Document) -> Document:
     else:
         spec = document["spec"]["metrics"][0]["provider"]["job"]["spec"]
     return spec
+
+
+def container_of(document: Document) -> Document:
+    (container,) = job_of(document)["template"]["spec"]["containers"]
+    found: Document = container
+    return found
 
 
 JOBS = ("AnalysisTemplate/analyze-dockerfile", "AnalysisTemplate/observe-base", "CronJob/coordinate")
@@ -83,13 +90,61 @@ def test_a_job_is_told_each_thing_as_an_argument_of_its_own_and_by_no_shell(name
 
     assert "command" not in container
     assert container["args"][0] in ("analyze", "observe", "coordinate")
-    assert all(word.startswith("--") and "=" in word for word in container["args"][1:])
-    assert container["env"] == [
-        {
-            "name": "IMAGE_FACTORY_GIT_PASSWORD",
-            "valueFrom": {"secretKeyRef": {"name": "github-credentials", "key": "password"}},
-        }
+    assert all(word.startswith("--") and "=" in word for word in container["args"][1:] if word != "--settle")
+    assert [(one["name"], one["valueFrom"]["secretKeyRef"]) for one in container["env"]] == [
+        ("IMAGE_FACTORY_GIT_USERNAME", {"name": "github-credentials", "key": "username", "optional": True}),
+        ("IMAGE_FACTORY_GIT_PASSWORD", {"name": "github-credentials", "key": "password"}),
     ]
+
+
+def test_a_job_goes_on_without_the_tokens_that_settings_name_where_their_secret_is_not_there() -> None:
+    environment = {"GITHUB_TOKEN": {"secret": "robot", "key": "token"}, "CI_REGISTRY_TOKEN": {"secret": "registry"}}
+    found = written(job_environment=environment)
+
+    for name in JOBS:
+        listed = {one["name"]: one["valueFrom"]["secretKeyRef"] for one in container_of(found[name])["env"]}
+        assert listed["GITHUB_TOKEN"] == {"name": "robot", "key": "token", "optional": True}
+        assert listed["CI_REGISTRY_TOKEN"] == {"name": "registry", "key": "password", "optional": True}
+
+
+def test_what_jobs_are_called_when_they_run_and_what_they_take_are_settings() -> None:
+    jobs = {
+        "analyzeTemplate": "look",
+        "observeTemplate": "see",
+        "coordinateName": "decide",
+        "schedule": "*/5 6-20 * * 1-5",
+        "deadline": "5m",
+        "retries": 0,
+        "keptFor": "2d",
+        "requests": {"cpu": "250m", "memory": "64Mi"},
+        "limits": {"cpu": "2", "memory": "1Gi"},
+        "tmpSize": "8Gi",
+        "pullSecrets": ["ghcr-pull"],
+    }
+    found = written(jobs=JobSettings.model_validate(jobs))
+
+    assert found["CronJob/decide"]["spec"]["schedule"] == "*/5 6-20 * * 1-5"
+    for name in ("AnalysisTemplate/look", "AnalysisTemplate/see", "CronJob/decide"):
+        spec = job_of(found[name])
+        pod = spec["template"]["spec"]
+        assert (spec["backoffLimit"], spec["activeDeadlineSeconds"], spec["ttlSecondsAfterFinished"]) == (
+            0,
+            300,
+            172800,
+        )
+        assert pod["containers"][0]["resources"] == {
+            "requests": {"cpu": "250m", "memory": "64Mi"},
+            "limits": {"cpu": "2", "memory": "1Gi"},
+        }
+        assert pod["volumes"][0]["emptyDir"] == {"sizeLimit": "8Gi"}
+        assert pod["imagePullSecrets"] == [{"name": "ghcr-pull"}]
+
+
+def test_a_repository_over_ssh_is_an_error_since_jobs_have_no_key() -> None:
+    with pytest.raises(InvalidSettings, match="over ssh") as caught:
+        jobs(KargoSettings(state_repository="ssh://git@git.example.com/acme/state.git", job_image=IMAGE))
+
+    assert "https" in caught.value.hint
 
 
 def test_coordination_runs_every_ten_minutes_and_never_twice_at_once() -> None:
@@ -98,6 +153,7 @@ def test_coordination_runs_every_ten_minutes_and_never_twice_at_once() -> None:
     assert (spec["schedule"], spec["concurrencyPolicy"]) == ("*/10 * * * *", "Forbid")
     assert job_of(written()["CronJob/coordinate"])["template"]["spec"]["containers"][0]["args"] == [
         "coordinate",
+        "--settle",
         f"--git-repo={URL}",
         "--git-branch=main",
         "--image-factory-dir=image-factory",

@@ -183,7 +183,7 @@ def test_the_words_of_the_generated_job_analyze_and_push(web: Folder, tmp_path: 
         "gitRepo": str(bare),
         "gitBranch": "main",
     }
-    settings = KargoSettings(state_repository=str(bare), job_image="ghcr.io/acme/tool:1")
+    settings = KargoSettings(state_repository="https://git.example.com/state.git", job_image="ghcr.io/acme/tool:1")
     template = next(one for one in jobs.jobs(settings) if one.metadata.name == jobs.ANALYZE)
     (container,) = template.spec.metrics[0].provider.job.spec.template.spec.containers
 

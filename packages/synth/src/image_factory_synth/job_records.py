@@ -77,6 +77,15 @@ class SecretKey:
 
     name: str = written("name", required=True)
     key: str = written("key", required=True)
+    optional: bool | None = written("optional")
+    """Whether a container starts without it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretName:
+    """A Secret of the same namespace."""
+
+    name: str = written("name", required=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +167,7 @@ class PodSpec:
     service_account: str = written("serviceAccountName", required=True)
     automount_token: bool = written("automountServiceAccountToken", required=True)
     restart_policy: str = written("restartPolicy", required=True, pattern="Never|OnFailure")
+    pull_secrets: tuple[SecretName, ...] | None = written("imagePullSecrets")
     security: PodSecurity = written("securityContext", required=True)
     containers: tuple[Container, ...] = written("containers", required=True)
     volumes: tuple[Volume, ...] = written("volumes", required=True)

@@ -7,10 +7,11 @@ become an option or a shell's word; credentials come by the environment, from a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from image_factory.errors import InvalidSettings
 from image_factory.model.settings import KargoSettings
+from image_factory_synth.credentials import GIT_PASSWORD, git_secret, job_environment
 from image_factory_synth.job_records import (
     AnalysisArgument,
     AnalysisTemplate,
@@ -35,7 +36,7 @@ from image_factory_synth.job_records import (
     RoleBinding,
     RoleRef,
     SeccompProfile,
-    SecretKey,
+    SecretName,
     ServiceAccount,
     Subject,
     Variable,
@@ -45,8 +46,7 @@ from image_factory_synth.job_records import (
 from image_factory_synth.records import MANAGED_BY, ROLE_LABEL, ObjectMeta, Resource
 
 ANALYZE = "analyze-dockerfile"
-OBSERVE = "observe-base"
-COORDINATE = "coordinate"
+"""What the stages of analysis are called, before the image's name."""
 METRIC = "analysis"
 ANALYZE_ARGS = {
     "imageName": "image",
@@ -61,15 +61,10 @@ ANALYZE_ARGS = {
 """The arguments of the analysis, and the options of `image-factory analyze` that they become."""
 OBSERVE_ARGS = {"name": "base", "digest": "digest"}
 """The arguments of an observation, and the options of `image-factory observe` that they become."""
-CREDENTIALS_KEY = "password"
-"""The key of the Secret with git's credentials."""
-
-_EVERY_TEN_MINUTES = "*/10 * * * *"
-_DEADLINE = 900
-"""Seconds: a clone, an analysis and a push that is tried again take one or two minutes."""
-_RETRIES = 2
-_KEPT = 3600
-"""Seconds for which a finished Job can be looked at."""
+GIT_USERNAME = "IMAGE_FACTORY_GIT_USERNAME"
+"""The variable by which a job is told git's user."""
+USERNAME = "username"
+"""The key of the Secret with git's credentials under which Kargo has the user."""
 _USER = 65532
 """The user of our container image."""
 
@@ -100,27 +95,38 @@ def jobs(settings: KargoSettings) -> tuple[Resource, ...]:
     state = state_repository(settings)
     if state is None:
         return ()
+    if state.url.startswith("ssh:"):
+        raise InvalidSettings(
+            f"kargo.stateRepository is reached over ssh, for which jobs have no key: {state.url}",
+            hint="write its https URL: jobs push with the password of kargo.gitCredentials",
+        )
     if settings.job_image is None:
         raise InvalidSettings(
             "kargo.stateRepository is given and kargo.jobImage is not",
             hint="set kargo.jobImage to the container image of this project with its digest or version,"
             " such as ghcr.io/craigedmunds/image-factory:0.1.0",
         )
+    names = settings.jobs
     analyze = ("analyze", *_options(ANALYZE_ARGS), *_folder(state))
     observe = ("observe", *_options(OBSERVE_ARGS), *_clone(state))
+    coordinate = ("coordinate", "--settle", *_clone(state))
     return (
         *_account(settings),
-        _template(settings, ANALYZE, ANALYZE_ARGS, _job(settings, settings.job_image, ANALYZE, analyze)),
-        _template(settings, OBSERVE, OBSERVE_ARGS, _job(settings, settings.job_image, OBSERVE, observe)),
+        _template(
+            settings, names.analyze_template, ANALYZE_ARGS, _job(settings, settings.job_image, "analyze", analyze)
+        ),
+        _template(
+            settings, names.observe_template, OBSERVE_ARGS, _job(settings, settings.job_image, "observe", observe)
+        ),
         CronJob(
-            metadata=_named(settings, COORDINATE),
+            metadata=_named(settings, names.coordinate_name),
             spec=CronJobSpec(
-                schedule=_EVERY_TEN_MINUTES,
+                schedule=names.schedule,
                 concurrency_policy="Forbid",
                 starting_deadline=300,
                 successful_history=1,
                 failed_history=3,
-                job=_job(settings, settings.job_image, COORDINATE, ("coordinate", *_clone(state))),
+                job=_job(settings, settings.job_image, "coordinate", coordinate),
             ),
         ),
     )
@@ -165,14 +171,30 @@ def _template(settings: KargoSettings, name: str, arguments: dict[str, str], job
     )
 
 
+def _environment(settings: KargoSettings) -> tuple[Variable, ...]:
+    """Return git's user and password, and the tokens that settings name; without all but the password a job goes on."""
+    git = git_secret(settings)
+    user = Variable(name=GIT_USERNAME, value_from=VariableSource(secret=replace(git, key=USERNAME, optional=True)))
+    listed = [user]
+    for variable in job_environment(settings):
+        secret = variable.value_from.secret
+        if variable.name != GIT_PASSWORD:
+            secret = replace(secret, optional=True)
+        listed.append(replace(variable, value_from=VariableSource(secret=secret)))
+    return tuple(listed)
+
+
 def _job(settings: KargoSettings, image: str, role: str, args: tuple[str, ...]) -> JobTemplate:
-    secret = SecretKey(name=settings.git_credentials, key=CREDENTIALS_KEY)
+    told = settings.jobs
     container = Container(
         name="image-factory",
         image=image,
         args=args,
-        environment=(Variable(name="IMAGE_FACTORY_GIT_PASSWORD", value_from=VariableSource(secret=secret)),),
-        resources=Resources(requests={"cpu": "100m", "memory": "128Mi"}, limits={"cpu": "1", "memory": "512Mi"}),
+        environment=_environment(settings),
+        resources=Resources(
+            requests={"cpu": told.requests.cpu, "memory": told.requests.memory},
+            limits={"cpu": told.limits.cpu, "memory": told.limits.memory},
+        ),
         security=ContainerSecurity(
             allow_privilege_escalation=False, read_only_root_filesystem=True, capabilities=Capabilities(drop=("ALL",))
         ),
@@ -182,17 +204,18 @@ def _job(settings: KargoSettings, image: str, role: str, args: tuple[str, ...]) 
         service_account=settings.service_account,
         automount_token=False,
         restart_policy="Never",
+        pull_secrets=tuple(SecretName(name=name) for name in told.pull_secrets),
         security=PodSecurity(
             run_as_non_root=True, run_as_user=_USER, run_as_group=_USER, seccomp=SeccompProfile(type="RuntimeDefault")
         ),
         containers=(container,),
-        volumes=(Volume(name="tmp", empty=EmptyFolder(size_limit="1Gi")),),
+        volumes=(Volume(name="tmp", empty=EmptyFolder(size_limit=told.tmp_size)),),
     )
     return JobTemplate(
         spec=JobSpec(
-            active_deadline=_DEADLINE,
-            backoff_limit=_RETRIES,
-            ttl_after_finished=_KEPT,
+            active_deadline=int(told.deadline.total_seconds()),
+            backoff_limit=told.retries,
+            ttl_after_finished=int(told.kept_for.total_seconds()),
             template=PodTemplate(metadata=PodMeta(labels={**MANAGED_BY, ROLE_LABEL: role}), spec=pod),
         )
     )
