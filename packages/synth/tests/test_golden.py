@@ -75,7 +75,14 @@ def cluster(folder: Path) -> None:
     every_kind(folder)
     (folder / "images.yaml").write_text(
         """
-- {name: web, registry: ghcr.io, repository: acme/web, source: {repo: acme/mono, dockerfile: apps/web/Dockerfile}}
+- name: web
+  registry: ghcr.io
+  repository: acme/web
+  source: {repo: acme/mono, dockerfile: apps/web/Dockerfile}
+  updates:
+  - {repo: acme/deploy, path: apps/web, type: kustomize-set-image}
+  - {repo: acme/deploy, path: apps/web-jobs, type: kustomize-set-image}
+  - {repo: acme/charts, path: web/values.yaml, type: helm-update-image, key: image.tag, mode: pr}
 - {name: byhand, registry: ghcr.io, repository: acme/byhand, autoRebuild: false, source: {repo: acme/byhand}}
 - name: lab
   registry: ghcr.io
@@ -102,12 +109,13 @@ def plugins(root: Path, settings: Settings) -> Any:
 def test_the_output_is_byte_for_byte_as_it_was_read_last(fill: Any, version: str, tmp_path: Path) -> None:
     assert callable(fill)
     fill(tmp_path)
-    golden = GOLDEN / f"{fill.__name__.replace('_', '-')}.yaml"
+    # What stands beside Warehouses tells the versions apart.
+    name = f"cluster-{version}" if fill is cluster else fill.__name__.replace("_", "-")
+    golden = GOLDEN / f"{name}.yaml"
 
     text = synth(tmp_path, {}, tmp_path, kargo_version=version, plugins=plugins).text
 
     assert text is not None
     if REFRESH:
         golden.write_text(text)
-    # One file for all versions: what is written so far is the same for each.
     assert text == golden.read_text()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -8,18 +9,24 @@ from image_factory_synth.fields import Expression, RefusedByKargo, document
 from image_factory_synth.records import ObjectMeta
 from image_factory_synth.stage_records import (
     Origin,
+    PromotionTask,
+    PromotionTaskSpec,
     PromotionTemplate,
     RequestedFreight,
+    Retry,
     Sources,
     Stage,
     StageSpec,
     Step,
     StepsSpec,
+    StepVariable,
+    TaskName,
     VerificationArgument,
 )
 from image_factory_synth.versions import KargoVersion
 
 V11 = KargoVersion(1, 11)
+TASK = TaskName(kind="PromotionTask", name="read")
 FREIGHT = RequestedFreight(origin=Origin(kind="Warehouse", name="web"), sources=Sources(direct=True))
 
 
@@ -43,6 +50,13 @@ def test_a_stage_is_written_as_kargo_reads_it() -> None:
     }
 
 
+def task(*steps: Step) -> PromotionTask:
+    return PromotionTask(
+        metadata=ObjectMeta(name="read", namespace="b"),
+        spec=PromotionTaskSpec(variables=(StepVariable(name="file"),), steps=steps),
+    )
+
+
 @pytest.mark.parametrize(
     "refused",
     [
@@ -51,11 +65,38 @@ def test_a_stage_is_written_as_kargo_reads_it() -> None:
         pytest.param(stage(Step(uses="http"), freight=(FREIGHT, FREIGHT)), id="one origin twice"),
         pytest.param(stage(Step(uses="http", alias="a"), Step(uses="copy", alias="a")), id="one alias twice"),
         pytest.param(stage(Step(uses="http", alias="step-1")), id="an alias that Kargo gives itself"),
+        pytest.param(stage(Step(uses="http", task=TASK)), id="a step that is a task and uses something"),
+        pytest.param(stage(Step(alias="a")), id="a step that is nothing"),
+        pytest.param(stage(Step(task=TASK, config={"a": 1})), id="a task's step with a configuration"),
+        pytest.param(stage(Step(task=TASK, condition=Expression("${{ true }}"))), id="a task's step with a condition"),
+        pytest.param(stage(Step(task=TASK, retry=Retry(error_threshold=2, timeout=timedelta(minutes=1)))), id="retry"),
+        pytest.param(stage(Step(task=TASK, continue_on_error=True)), id="a task's step that may fail"),
+        pytest.param(stage(Step(task=TASK, variables=(StepVariable(name="a-b", value="c"),))), id="a variable's name"),
+        pytest.param(stage(Step(task=TASK, variables=(StepVariable(name="a", value=""),))), id="an empty variable"),
+        pytest.param(task(), id="a task without a step"),
+        pytest.param(task(Step(task=TASK)), id="a task within a task"),
+        pytest.param(task(Step(uses="http", alias="a"), Step(uses="copy", alias="a")), id="one alias twice in a task"),
     ],
 )
-def test_what_kargo_refuses_is_refused(refused: Stage) -> None:
+def test_what_kargo_refuses_is_refused(refused: Stage | PromotionTask) -> None:
     with pytest.raises(RefusedByKargo):
         refused.document(V11)
+
+
+def test_a_task_and_the_step_that_is_it_are_written_as_kargo_reads_them() -> None:
+    step = Step(alias="read", task=TASK, variables=(StepVariable(name="file", value="a.yaml"),))
+
+    assert task(Step(uses="http", config={"url": "https://a.b"})).document(V11)["spec"] == {
+        "vars": [{"name": "file"}],
+        "steps": [{"uses": "http", "config": {"url": "https://a.b"}}],
+    }
+    assert stage(step).document(V11)["spec"]["promotionTemplate"]["spec"]["steps"] == [
+        {
+            "as": "read",
+            "task": {"kind": "PromotionTask", "name": "read"},
+            "vars": [{"name": "file", "value": "a.yaml"}],
+        }
+    ]
 
 
 @pytest.mark.parametrize("value", ["{{args.imageName}}", 'a"b', "a\\b", ""])

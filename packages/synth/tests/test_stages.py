@@ -102,13 +102,35 @@ def test_state_outside_of_the_repository_is_an_error(folder: str) -> None:
         beside(managed(), stages(state_dir=folder))
 
 
-def test_a_build_is_started_for_a_request_that_is_requested_and_waits_for_none() -> None:
-    clone, read, call = trigger(managed())
+REQUEST = "outputs.rebuild.request"
 
-    assert clone["config"]["checkout"] == [{"path": "./state", "commit": f'${{{{ commitFrom("{URL}").ID }}}}'}]
-    assert read["config"]["path"] == "./state/image-factory/state/rebuild-requests/web.yaml"
-    assert call["if"] == '${{ success() && outputs.request.status == "requested" && outputs.request.waits == 0 }}'
+
+def test_a_build_is_started_for_a_request_that_is_requested_and_waits_for_none() -> None:
+    read, call = trigger(managed())
+
+    assert read == {
+        "as": "rebuild",
+        "task": {"kind": "PromotionTask", "name": "read-rebuild-request"},
+        "vars": [{"name": "file", "value": "image-factory/state/rebuild-requests/web.yaml"}],
+    }
+    assert call["if"] == f'${{{{ success() && ({REQUEST}.status == "requested") && {REQUEST}.waits == 0 }}}}'
     assert call["retry"] == {"errorThreshold": 3, "timeout": "5m0s"}
+
+
+def test_who_promotes_the_stage_of_an_image_that_waits_for_a_person_approves_of_the_request() -> None:
+    call = trigger(managed(auto_rebuild=False))[-1]
+
+    wanted = f'({REQUEST}.status == "requested" || {REQUEST}.status == "needs-approval")'
+    assert call["if"] == f"${{{{ success() && {wanted} && {REQUEST}.waits == 0 }}}}"
+
+
+@pytest.mark.parametrize(("minor", "shown"), [(9, False), (10, False), (11, True)])
+def test_a_refusal_shows_what_the_provider_answered_where_kargo_can(minor: int, shown: bool) -> None:
+    made = Stages(SETTINGS, KargoVersion(1, minor), PLUGINS)
+
+    steps = beside(managed(), made)["Stage/rebuild-trigger-web"]["spec"]["promotionTemplate"]["spec"]["steps"]
+
+    assert ("errorExpression" in steps[-1]["config"]) == shown
 
 
 def test_github_is_called_as_its_plugin_says() -> None:
@@ -120,12 +142,22 @@ def test_github_is_called_as_its_plugin_says() -> None:
         "headers"
     ]
     assert config["body"] == (
-        '${% quote({"ref": "main", "inputs": {"request_id": outputs.request.requestId,'
-        ' "bases": outputs.request.digests, "version_bump": outputs.request.versionBump,'
-        ' "triggered_by": outputs.request.triggeredBy}}) %}'
+        '${% quote({"ref": "main", "inputs": {"request_id": outputs.rebuild.request.requestId,'
+        ' "bases": outputs.rebuild.request.digests, "version_bump": outputs.rebuild.request.versionBump,'
+        ' "triggered_by": outputs.rebuild.request.triggeredBy}}) %}'
     )
     assert config["successExpression"] == "response.status == 200 || response.status == 204"
     assert "response.status != 429" in config["failureExpression"]
+
+
+def test_the_token_is_the_one_that_settings_name_for_the_provider() -> None:
+    named = KargoSettings(
+        state_repository=URL, job_image="ghcr.io/acme/tool:1", credentials={"github": {"secret": "ci", "key": "a-b"}}
+    )
+
+    steps = beside(managed(), stages(named))["Stage/rebuild-trigger-web"]["spec"]["promotionTemplate"]["spec"]["steps"]
+
+    assert {"name": "Authorization", "value": "Bearer ${{ secret('ci')[\"a-b\"] }}"} in steps[-1]["config"]["headers"]
 
 
 def test_gitlab_is_called_with_its_trigger_token_and_variables() -> None:
@@ -134,6 +166,7 @@ def test_gitlab_is_called_with_its_trigger_token_and_variables() -> None:
     assert config["url"] == "https://gitlab.example.com/api/v4/projects/acme%2Fweb/trigger/pipeline"
     assert '"ref": "v1"' in config["body"]
     assert '"image": "web"' in config["body"]
+    assert '"base_image": outputs.rebuild.request.baseImage' in config["body"]
     assert "\"token\": secret('github-credentials').password" in config["body"]
     assert config["successExpression"] == "response.status == 201"
 

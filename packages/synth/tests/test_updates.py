@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from image_factory.model.enrollment import Source, Update
-from image_factory.model.settings import Settings
+from image_factory.model.settings import CommitSettings, Settings
+from image_factory.ports import SourceRepository
 from image_factory_synth.data import ManagedImage
 from image_factory_synth.fields import Document, document
-from image_factory_synth.updates import promotions
+from image_factory_synth.updates import Carrier, stage_name
 from image_factory_synth.versions import KargoVersion
 
 pytest.importorskip("image_factory_cli", reason="image_factory_cli is not installed")
@@ -21,58 +22,157 @@ from image_factory_cli.folder import workbench
 
 PLUGINS = workbench(Path(), Settings()).plugins
 TAG = '${{ quote(imageFrom("ghcr.io/acme/web").Tag) }}'
+KUSTOMIZE = {"path": "apps/web", "type": "kustomize-set-image"}
+KEY = {"type": "yaml-update", "key": "image.tag"}
 
 
-def written(*updates: dict[str, Any], notes: list[str] | None = None) -> dict[str, list[Document]]:
+def written(
+    *updates: dict[str, Any], notes: list[str] | None = None, minor: int = 11, **source: Any
+) -> dict[str, list[Document]]:
     image = ManagedImage(
         name="web",
         repo_url="ghcr.io/acme/web",
-        source=Source(repo="acme/web"),
+        source=Source(**{"repo": "acme/web", **source}),
         updates=tuple(Update(**{"repo": "acme/deploy", **update}) for update in updates),
     )
     told = [] if notes is None else notes
-    made = promotions(image, "ghcr.io/acme/web", PLUGINS, told.append)
-    return {one.name: [document(step, KargoVersion(1, 11)) for step in one.steps] for one in made}
+    version = KargoVersion(1, minor)
+    made = Carrier(PLUGINS, version, CommitSettings()).promotions(image, "ghcr.io/acme/web", told.append)
+    return {one.name: [document(step, version) for step in one.steps] for one in made}
+
+
+def only(found: dict[str, list[Document]]) -> list[Document]:
+    (steps,) = found.values()
+    return steps
+
+
+def shown(steps: list[Document]) -> list[str]:
+    return [step["uses"] if "uses" in step else step["task"]["name"] for step in steps]
+
+
+def given(step: Document) -> dict[str, str]:
+    return {variable["name"]: variable["value"] for variable in step["vars"]}
 
 
 def test_a_kustomization_is_cloned_changed_committed_and_pushed() -> None:
-    steps = written({"path": "apps/web", "type": "kustomize-set-image"})["acme-deploy-kustomize-set-image"]
+    steps = only(written(KUSTOMIZE))
 
-    assert [step["uses"] for step in steps] == ["git-clone", "kustomize-set-image", "git-commit", "git-push"]
+    assert shown(steps) == ["git-clone", "kustomize-set-image", "push-change"]
     assert steps[0]["config"] == {
         "repoURL": "https://github.com/acme/deploy.git",
         "checkout": [{"path": "./consumer", "branch": "main"}],
+        "author": {"name": "Image Factory Bot", "email": "image-factory-bot@users.noreply.github.com"},
     }
-    assert steps[1]["config"]["path"] == "consumer/apps/web"
-    assert steps[1]["config"]["images"] == [{"image": "ghcr.io/acme/web", "tag": TAG}]
-    assert steps[2]["config"]["message"] == (
-        '${{ quote("Update web to " + imageFrom("ghcr.io/acme/web").Tag + " in acme/deploy") }}'
+    assert steps[0]["retry"]["errorThreshold"] == 3
+    assert steps[1]["config"] == {
+        "path": "./consumer/apps/web",
+        "images": [{"image": "ghcr.io/acme/web", "tag": TAG}],
+    }
+    assert given(steps[2]) == {
+        "folder": "./consumer",
+        "branch": "main",
+        "message": '${{ "Update web to " + imageFrom("ghcr.io/acme/web").Tag + " in apps/web of acme/deploy" }}',
+    }
+
+
+def test_a_proposal_is_a_branch_of_its_own_and_a_request() -> None:
+    ((name, steps),) = written({"path": "v.yaml", **KEY, "mode": "pr", "branch": "release/1"}).items()
+
+    assert shown(steps) == ["git-clone", "yaml-update", "propose-change"]
+    assert (
+        given(steps[-1]).items()
+        >= {
+            "repoURL": "https://github.com/acme/deploy.git",
+            "provider": "github",
+            "branch": "release/1",
+            "proposal": f"image-factory/{name}/release/1",
+            "title": "Update web in acme/deploy",
+        }.items()
     )
-    assert steps[3]["if"] == "${{ success() && status('commit') == 'Succeeded' }}"
-    assert steps[3]["retry"]["errorThreshold"] == 3
 
 
-def test_a_proposal_is_a_branch_and_a_request() -> None:
-    given = {"path": "v.yaml", "type": "yaml-update", "key": "image.tag", "mode": "pr"}
-    steps = written(given)["acme-deploy-yaml-update"]
+def test_a_request_of_a_host_of_one_s_own_names_its_provider() -> None:
+    # Kargo would tell it from the host's name, and find none in this one.
+    steps = only(written({**KUSTOMIZE, "mode": "pr"}, provider="gitlab", host="code.example.com"))
 
-    assert [step["uses"] for step in steps][-2:] == ["git-push", "git-open-pr"]
-    assert steps[-1]["config"]["sourceBranch"] == "${{ outputs.push.branch }}"
+    assert given(steps[-1])["provider"] == "gitlab"
+    assert given(steps[-1])["repoURL"] == "https://code.example.com/acme/deploy.git"
 
 
 def test_entries_of_one_repository_and_format_are_one_stage_and_others_their_own() -> None:
-    key = {"type": "yaml-update", "key": "image.tag"}
     found = written(
-        {"path": "a.yaml", **key}, {"path": "b.yaml", **key}, {"repo": "acme/other", "path": "a.yaml", **key}
+        {"path": "a.yaml", **KEY}, {"path": "b.yaml", **KEY}, {"repo": "acme/other", "path": "a.yaml", **KEY}
     )
 
-    assert list(found) == ["acme-deploy-yaml-update", "acme-other-yaml-update"]
-    assert [step["uses"] for step in found["acme-deploy-yaml-update"]].count("yaml-update") == 2
+    assert [name.rsplit("-", 3)[0] for name in found] == ["update-web-acme-deploy", "update-web-acme-other"]
+    first, second = found.values()
+    assert shown(first) == ["git-clone", "yaml-update", "yaml-update", "push-change", "fail"]
+    assert shown(second) == ["git-clone", "yaml-update", "push-change"]
 
 
-def test_what_no_step_can_carry_is_noted() -> None:
+def test_branches_and_ways_of_one_repository_are_groups_of_one_stage() -> None:
+    steps = only(written({"path": "a.yaml", **KEY}, {"path": "a.yaml", **KEY, "branch": "next", "mode": "pr"}))
+
+    assert shown(steps) == [
+        *("git-clone", "yaml-update", "push-change"),
+        *("git-clone", "yaml-update", "propose-change"),
+        "fail",
+    ]
+    assert steps[3]["config"]["checkout"] == [{"path": "./consumer-2", "branch": "next"}]
+    assert steps[4]["config"]["path"] == "./consumer-2/a.yaml"
+    assert given(steps[5])["folder"] == "./consumer-2"
+    assert len({step["as"] for step in steps if "as" in step}) == 5
+
+
+def test_a_file_that_cannot_be_changed_stops_no_other_and_is_told_of_in_the_end() -> None:
+    steps = only(written({"path": "a.yaml", **KEY}, {"path": "b.yaml", **KEY}))
+
+    assert [(step["as"], step["continueOnError"]) for step in steps[1:3]] == [("edit-1", True), ("edit-2", True)]
+    assert steps[-1]["if"] == (
+        "${{ always() && (status('edit-1') in ['Failed', 'Errored'] || status('edit-2') in ['Failed', 'Errored']) }}"
+    )
+
+
+def test_where_kargo_cannot_fail_in_the_end_it_fails_at_once() -> None:
+    steps = only(written({"path": "a.yaml", **KEY}, {"path": "b.yaml", **KEY}, minor=9))
+
+    assert shown(steps) == ["git-clone", "yaml-update", "yaml-update", "push-change"]
+    assert not any("continueOnError" in step for step in steps)
+
+
+def test_what_no_step_can_carry_is_noted_and_the_rest_is_carried() -> None:
     notes: list[str] = []
 
-    assert written({"path": "a.yaml", "type": "yaml-update"}, notes=notes) == {}
+    found = written({"path": "a.yaml", "type": "yaml-update"}, {"path": "b.yaml", **KEY}, notes=notes)
+
+    assert shown(only(found)) == ["git-clone", "yaml-update", "push-change"]
     assert len(notes) == 1
-    assert "acme/deploy is not carried" in notes[0]
+    assert "a.yaml of acme/deploy is not carried" in notes[0]
+
+
+def test_a_request_where_kargo_can_open_none_is_noted() -> None:
+    notes: list[str] = []
+    entry = {**KUSTOMIZE, "repo": "https://git.example.com/a.git", "provider": "git"}
+
+    assert written({**entry, "mode": "pr"}, notes=notes) == {}
+    assert "propose nothing at git" in notes[0]
+    assert shown(only(written(entry)))[-1] == "push-change"
+
+
+@pytest.mark.parametrize(
+    ("image", "path", "name"),
+    [
+        ("web", "acme/deploy", "update-web-acme-deploy-a49a33f4-kustomize-set-image"),
+        ("web", "Acme/Deploy", "update-web-acme-deploy-ffea3925-kustomize-set-image"),
+        ("web", "-/.", "update-web-43195520-kustomize-set-image"),
+        ("a" * 26, "acme/deploy", f"update-{'a' * 26}-a03ccd6c-kustomize-set-image"),
+        ("a" * 30, "acme/deploy", f"update-{'a' * 30}-kustomize-set-im-433843d6"),
+        ("a" * 63, "acme/deploy", f"update-{'a' * 47}-a500de97"),
+    ],
+    ids=["a path", "another of the same words", "no words", "no room for words", "nor for the format", "nor the image"],
+)
+def test_a_stage_is_named_by_image_repository_and_format(image: str, path: str, name: str) -> None:
+    found = stage_name(image, SourceRepository("github", None, path), "kustomize-set-image")
+
+    assert found == name
+    assert len(found) <= 63

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from image_factory.errors import Conflict
-from image_factory.model.settings import KargoSettings
+from image_factory.model.settings import CommitSettings, KargoSettings
 from image_factory_synth.data import Inventory
 from image_factory_synth.fields import Document
 from image_factory_synth.infrastructure import infrastructure
@@ -55,6 +55,7 @@ def plan_charts(
     *,
     providers: Providers | None = None,
     folders: tuple[str, str] = ("state", "dist"),
+    author: CommitSettings | None = None,
 ) -> Plan:
     """Return what is to be written for an inventory: infrastructure first, then a chart for each image.
 
@@ -63,6 +64,7 @@ def plan_charts(
 
         providers: what plugins say of sources and builds; without them no source is watched and no build started.
         folders: those of the state and of our output.
+        author: who commits to consumers' repositories; Kargo's own name where it is None.
 
     Raises:
         Conflict: two resources have one name; the message names it.
@@ -80,7 +82,7 @@ def plan_charts(
         settings,
         version,
         take,
-        _stages(settings, version, providers, folders[0]),
+        _stages(settings, version, providers, folders[0], author),
         _sources(settings, providers, folders),
     )
     _check_unique(charts)
@@ -88,13 +90,17 @@ def plan_charts(
 
 
 def _stages(
-    settings: KargoSettings, version: KargoVersion, providers: Providers | None, state_dir: str
+    settings: KargoSettings,
+    version: KargoVersion,
+    providers: Providers | None,
+    state_dir: str,
+    author: CommitSettings | None,
 ) -> Stages | None:
     if settings.state_repository is None:
         return None
     from image_factory_synth.stages import Stages  # a fifth of what all of us takes to import
 
-    return Stages(settings, version, providers, state_dir)
+    return Stages(settings, version, providers, state_dir, author)
 
 
 def _sources(settings: KargoSettings, providers: Providers | None, folders: tuple[str, str]) -> SourceWatch | None:
@@ -110,8 +116,9 @@ def infrastructure_chart(settings: KargoSettings, version: KargoVersion) -> Char
     resources = infrastructure(settings)
     if settings.state_repository is not None:
         from image_factory_synth.jobs import jobs
+        from image_factory_synth.tasks import tasks
 
-        resources += jobs(settings)
+        resources += (*jobs(settings), *tasks(settings))
     return Chart("infrastructure", tuple(resource.document(version) for resource in resources))
 
 

@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 from typing import Protocol
 
 from image_factory.decide.build_inputs import (
+    BASE_IMAGE,
     BASE_IMAGES,
     COURTESIES,
     IMAGE,
@@ -24,13 +25,14 @@ from image_factory.decide.build_inputs import (
 )
 from image_factory.errors import InvalidSettings, UnknownPlugin
 from image_factory.model.enrollment import Source as EnrolledSource
-from image_factory.model.settings import KargoSettings
+from image_factory.model.settings import CommitSettings, KargoSettings
 from image_factory.ports import BuildRequest, BuildTrigger, FileUpdater, Source, SourceRepository, TriggerCall
 from image_factory.state.layout import REQUESTS, state_path
 from image_factory.usecases.workflow import WITHOUT_FILES
+from image_factory_synth.credentials import secret_expression, secret_of
 from image_factory_synth.data import ManagedImage, WatchedImage
 from image_factory_synth.fields import Document, Expression, RefusedByKargo, expression_of, literal
-from image_factory_synth.jobs import ANALYZE, CREDENTIALS_KEY, OBSERVE, StateRepository, state_repository
+from image_factory_synth.jobs import ANALYZE, StateRepository, state_repository
 from image_factory_synth.records import (
     AUTOMATIC,
     MANAGED_BY,
@@ -61,30 +63,31 @@ from image_factory_synth.stage_records import (
     Verification,
     VerificationArgument,
 )
-from image_factory_synth.updates import promotions
+from image_factory_synth.tasks import READ_REQUEST, REQUEST, task_step
+from image_factory_synth.updates import Carrier
 from image_factory_synth.versions import KargoVersion
 
 REQUESTS_ROLE = "rebuild-requests"
 TRIGGER_ROLE = "rebuild-trigger"
 OBSERVE_ROLE = "observe"
 UPDATE_ROLE = "update"
-_REQUEST = "request"
+_DISPATCHED = ("requested",)
+_APPROVED_BY_HAND = (*_DISPATCHED, "needs-approval")
+"""A person who promotes the stage of an image that is not rebuilt by itself approves of what waits for that."""
+_TASK = "rebuild"
 """The alias of the step that reads the request."""
-_READ = {
-    "status": 'get($env, "status") ?? ""',
-    "requestId": 'get($env, "requestId") ?? ""',
-    "versionBump": 'get($env, "versionBump") ?? "patch"',
-    "triggeredBy": 'get($env, "triggeredBy") ?? "policy"',
-    "digests": 'toJSON(get($env, "digests") ?? [])',
-    "waits": 'len(get($env, "waitsFor") ?? [])',
-}
-"""What is read of a request's file; a key that is not written in it is no error."""
 _INPUTS = {
     REQUEST_ID: "requestId",
     BASE_IMAGES: "digests",
     VERSION_BUMP: "versionBump",
     TRIGGERED_BY: "triggeredBy",
+    BASE_IMAGE: "baseImage",
 }
+"""Our inputs, and what of the request they are."""
+_ANSWER = "string(response.status) + ' ' + toJSON(response.body ?? '')[:300]"
+"""What is shown of a refusal: a status alone says nothing of which input or token it was for."""
+_SHOWS_ANSWERS = KargoVersion(1, 11)
+"""The first Kargo that shows of an answer what it is told to."""
 _LOOK = timedelta(minutes=5)
 
 
@@ -112,6 +115,8 @@ class Stages:
     version: KargoVersion
     providers: Providers | None
     state_dir: str = "state"
+    author: CommitSettings | None = None
+    """Who commits to consumers' repositories."""
 
     def beside(
         self, image: ManagedImage | WatchedImage, repo_url: str, note: Callable[[str], None] = lambda _: None
@@ -146,20 +151,20 @@ class Stages:
             freight = RequestedFreight(origin=Origin(kind="Warehouse", name=short_name(image.name)), sources=analyzed)
             resources += [
                 Stage(
-                    metadata=self._named("update", f"{image.name}-{promotion.name}", UPDATE_ROLE, AUTOMATIC),
+                    metadata=self._named(promotion.name, UPDATE_ROLE, AUTOMATIC),
                     spec=StageSpec(
                         requested_freight=(freight,),
                         promotion_template=PromotionTemplate(spec=StepsSpec(steps=promotion.steps)),
                     ),
                 )
-                for promotion in promotions(image, repo_url, self.providers, note)
+                for promotion in Carrier(self.providers, self.version, self.author).promotions(image, repo_url, note)
             ]
         return tuple(resource.document(self.version) for resource in resources)
 
-    def _named(self, prefix: str, image: str, role: str, promotion: str | None = None) -> ObjectMeta:
+    def _named(self, name: str, role: str, promotion: str | None = None) -> ObjectMeta:
         labels = {**MANAGED_BY, ROLE_LABEL: role}
         return ObjectMeta(
-            name=short_name(f"{prefix}-{image}"),
+            name=name,
             namespace=self.settings.namespace,
             labels=labels if promotion is None else {**labels, PROMOTION_LABEL: promotion},
         )
@@ -178,15 +183,20 @@ class Stages:
             "gitBranch": state.branch,
         }
         return Stage(
-            metadata=self._named(ANALYZE, image.name, ANALYZE, AUTOMATIC),
-            spec=_verified(short_name(image.name), image.name, ANALYZE, args),
+            metadata=self._named(short_name(f"{ANALYZE}-{image.name}"), ANALYZE, AUTOMATIC),
+            spec=_verified(short_name(image.name), image.name, self.settings.jobs.analyze_template, args),
         )
 
     def _observe(self, image: WatchedImage, repo_url: str) -> Stage:
         digest = Expression(f"${{{{ imageFrom({literal(repo_url)}).Digest }}}}")
         return Stage(
-            metadata=self._named("observe", image.name, OBSERVE_ROLE, AUTOMATIC),
-            spec=_verified(short_name(image.name), image.name, OBSERVE, {"name": image.name, "digest": digest}),
+            metadata=self._named(short_name(f"observe-{image.name}"), OBSERVE_ROLE, AUTOMATIC),
+            spec=_verified(
+                short_name(image.name),
+                image.name,
+                self.settings.jobs.observe_template,
+                {"name": image.name, "digest": digest},
+            ),
         )
 
     def _requests(self, image: ManagedImage, state: StateRepository) -> Warehouse:
@@ -197,7 +207,7 @@ class Stages:
             discovery_limit=1,
         )
         return Warehouse(
-            metadata=self._named(REQUESTS_ROLE, image.name, REQUESTS_ROLE),
+            metadata=self._named(short_name(f"{REQUESTS_ROLE}-{image.name}"), REQUESTS_ROLE),
             spec=WarehouseSpec(
                 interval=_spread(image.name),
                 freight_creation_policy=FreightCreationPolicy.AUTOMATIC,
@@ -217,44 +227,32 @@ class Stages:
     def _trigger(
         self, image: ManagedImage, source: EnrolledSource, state: StateRepository, trigger: BuildTrigger
     ) -> Stage:
-        clone = Step(
-            uses="git-clone",
-            config={
-                "repoURL": state.url,
-                "checkout": (
-                    {"path": "./state", "commit": Expression(f"${{{{ commitFrom({literal(state.url)}).ID }}}}")},
-                ),
-            },
-        )
-        read = Step(
-            uses="yaml-parse",
-            alias=_REQUEST,
-            config={
-                "path": f"./state/{self._request_file(image, state)}",
-                "outputs": tuple({"name": name, "fromExpression": text} for name, text in _READ.items()),
-            },
+        found = f"outputs.{_TASK}.{REQUEST}"
+        acted_on = " || ".join(
+            f'{found}.status == "{status}"' for status in (_DISPATCHED if image.auto_rebuild else _APPROVED_BY_HAND)
         )
         call = Step(
             uses="http",
             alias="dispatch",
             # What waits, or is dispatched or settled by now, starts nothing; its Freight is taken all the same.
-            condition=Expression(
-                f'${{{{ success() && outputs.{_REQUEST}.status == "requested" && outputs.{_REQUEST}.waits == 0 }}}}'
-            ),
+            condition=Expression(f"${{{{ success() && ({acted_on}) && {found}.waits == 0 }}}}"),
             retry=Retry(error_threshold=3, timeout=timedelta(minutes=5)),
             config=self._http(image, source, trigger),
         )
+        read = task_step(_TASK, READ_REQUEST, file=self._request_file(image, state))
         return Stage(
-            metadata=self._named(TRIGGER_ROLE, image.name, TRIGGER_ROLE, AUTOMATIC if image.auto_rebuild else MANUAL),
+            metadata=self._named(
+                short_name(f"{TRIGGER_ROLE}-{image.name}"), TRIGGER_ROLE, AUTOMATIC if image.auto_rebuild else MANUAL
+            ),
             spec=StageSpec(
                 requested_freight=(_direct(short_name(f"{REQUESTS_ROLE}-{image.name}")),),
-                promotion_template=PromotionTemplate(spec=StepsSpec(steps=(clone, read, call))),
+                promotion_template=PromotionTemplate(spec=StepsSpec(steps=(read, call))),
             ),
         )
 
     def _http(self, image: ManagedImage, source: EnrolledSource, trigger: BuildTrigger) -> dict[str, object]:
         """Return the configuration of the step that makes the call which the plugin describes."""
-        places = {f"<{name}>": f"outputs.{_REQUEST}.{read}" for name, read in _INPUTS.items()}
+        places = {f"<{name}>": f"outputs.{_TASK}.{REQUEST}.{read}" for name, read in _INPUTS.items()}
         told = {name: f"<{name}>" for name in _INPUTS} | {IMAGE: image.name}
         # What a workflow does not declare is refused with all the rest: it gets the courtesies that are asked for.
         declared = None
@@ -273,36 +271,35 @@ class Stages:
             )
         )
         succeeded = " || ".join(f"response.status == {status}" for status in call.accepted)
-        return {
+        secret = secret_expression(secret_of(self.settings, source.provider))
+        config: dict[str, object] = {
             "method": call.method,
             "url": call.url,
-            "headers": self._headers(call),
-            "body": self._body(call, places),
+            "headers": _headers(call, secret),
+            "body": _body(call, places, secret),
             "successExpression": succeeded,
             "failureExpression": "response.status >= 400 && response.status < 500 && response.status != 429",
             "timeout": "30s",
         }
+        return config if self.version < _SHOWS_ANSWERS else {**config, "errorExpression": _ANSWER}
 
-    def _headers(self, call: TriggerCall) -> tuple[dict[str, object], ...]:
-        headers: list[dict[str, object]] = [{"name": name, "value": value} for name, value in call.headers.items()]
-        if call.secret is not None:
-            if "$" in call.secret.prefix:
-                raise RefusedByKargo(f"not a prefix: {call.secret.prefix!r}", field="headers")
-            value = Expression(f"{call.secret.prefix}${{{{ {self._secret} }}}}")
-            headers.append({"name": call.secret.name, "value": value})
-        return tuple(headers)
 
-    def _body(self, call: TriggerCall, places: Mapping[str, str]) -> Expression:
-        """Return the body as one quoted expression: the step takes a text and would get an object else."""
-        body = dict(call.json)
-        if call.secret_field is not None:
-            body[call.secret_field] = "<secret>"
-            places = {**places, "<secret>": self._secret}
-        return Expression(f"${{% quote({expression_of(body, places)}) %}}")
+def _headers(call: TriggerCall, secret: str) -> tuple[dict[str, object], ...]:
+    headers: list[dict[str, object]] = [{"name": name, "value": value} for name, value in call.headers.items()]
+    if call.secret is not None:
+        if "$" in call.secret.prefix:
+            raise RefusedByKargo(f"not a prefix: {call.secret.prefix!r}", field="headers")
+        headers.append({"name": call.secret.name, "value": Expression(f"{call.secret.prefix}${{{{ {secret} }}}}")})
+    return tuple(headers)
 
-    @property
-    def _secret(self) -> str:
-        return f"secret('{self.settings.git_credentials}').{CREDENTIALS_KEY}"
+
+def _body(call: TriggerCall, places: Mapping[str, str], secret: str) -> Expression:
+    """Return the body as one quoted expression: the step takes a text and would get an object else."""
+    body = dict(call.json)
+    if call.secret_field is not None:
+        body[call.secret_field] = "<secret>"
+        places = {**places, "<secret>": secret}
+    return Expression(f"${{% quote({expression_of(body, places)}) %}}")
 
 
 def _spread(name: str) -> timedelta:

@@ -25,6 +25,7 @@ from image_factory_synth.warehouses import Note
 
 if TYPE_CHECKING:
     from image_factory.shell.read_ahead import ReadAhead
+    from image_factory_synth.differences import Difference
     from image_factory_synth.stages import Providers
 
 HEADER = "# Written by image-factory synth from images.yaml and state/. The next run undoes what is changed here.\n"
@@ -90,6 +91,13 @@ class Synthesis:
         before = name if self.old is not None else "/dev/null"
         return "".join(difflib.unified_diff(old, self.new.splitlines(keepends=True), before, name))
 
+    def differences(self) -> dict[str, tuple[Difference, ...]]:
+        """Return the fields that change, by resource."""
+        from image_factory_synth.differences import differences
+
+        before, after = _resources(self.old or ""), _resources(self.new)
+        return {key: differences(before[key], after[key]) for key in self.changed}
+
 
 def synthesize(
     root: Path,
@@ -136,6 +144,7 @@ def synthesize(
         rendering.add,
         providers=providers,
         folders=(str(settings.state_dir), str(settings.dist_dir)),
+        author=settings.commit,
     ).planned
     rendering.flush()
     # There is time for it while charts are rendered.

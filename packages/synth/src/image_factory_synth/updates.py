@@ -1,30 +1,36 @@
 """The stages that carry an image's new version into the files that name it: one for each repository and format. Pure.
 
 What a step does to a file is what the updater's plugin says (`FileUpdater.promotion_steps`), which the
-embedded engine does itself; around it stand the steps that clone, commit and push.
+embedded engine does itself; before it the repository is cloned, after it a task commits and pushes.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Protocol
 
 from image_factory.errors import ImageFactoryError, UserError
-from image_factory.model.enrollment import Update
+from image_factory.model.enrollment import MAX_LABEL, Update
 from image_factory.model.mention import ImageField, PromotionStep, Target
+from image_factory.model.settings import CommitSettings
 from image_factory.oci.reference import Repository
 from image_factory.ports import FileUpdater, Source, SourceRepository
 from image_factory_synth.data import ManagedImage
 from image_factory_synth.fields import Expression, literal
-from image_factory_synth.stage_records import Retry, Step
+from image_factory_synth.stage_records import Step
+from image_factory_synth.tasks import PROPOSE_CHANGE, PUSH_CHANGE, RETRY, task_step
+from image_factory_synth.versions import KargoVersion
 
-_RETRY = Retry(error_threshold=3, timeout=timedelta(minutes=10))
-_CLONE = "./consumer"
-_COMMIT, _PUSH = "commit", "push"
+UPDATE = "update"
+"""What the names of these stages begin with."""
+GIT_HOSTS = frozenset({"azure", "bitbucket", "gitea", "github", "gitlab"})
+"""The providers at which Kargo can propose a change, by its own words for them, which are our plugins' too."""
+_FAILS = KargoVersion(1, 10)
+"""The first Kargo with the step `fail`."""
 
 
 class Updaters(Protocol):
@@ -41,57 +47,179 @@ class Updaters(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """The steps for one repository and format; `name` tells them from the image's others."""
+    """What one stage does: the steps for one repository and format."""
 
     name: str
+    """The stage's: `update-<image>-<repository>-<hash>-<format>`."""
     steps: tuple[Step, ...]
 
 
-def promotions(
-    image: ManagedImage, repo_url: str, plugins: Updaters, note: Callable[[str], None]
-) -> tuple[Promotion, ...]:
-    """Return what carries `image`, which the Warehouse knows as `repo_url`, to its consumers.
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """What is done on one branch of a repository in one way."""
 
-    An entry that no step of Kargo's can carry is noted and left out; `image-factory update` carries it.
+    folder: str
+    url: str
+    branch: str
+    mode: str
+    message: Expression
+    edits: tuple[Step, ...]
 
-    Raises:
-        UnsafeValue: a text could become an expression.
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """Makes the promotions of images."""
+
+    plugins: Updaters
+    version: KargoVersion
+    author: CommitSettings | None = None
+    """Who commits; Kargo's own name where it is None."""
+
+    def promotions(self, image: ManagedImage, repo_url: str, note: Callable[[str], None]) -> tuple[Promotion, ...]:
+        """Return what carries `image`, which the Warehouse knows as `repo_url`, to its consumers.
+
+        Args:
+            note: is told which entry no step of Kargo's can carry; `image-factory update` carries it.
+
+        Raises:
+            UnsafeValue: a text could become an expression.
+        """
+        groups: dict[tuple[SourceRepository, str], list[Update]] = {}
+        for update in image.updates:
+            groups.setdefault((_place(image, update), update.type), []).append(update)
+        found: list[Promotion] = []
+        for (place, kind), updates in groups.items():
+            steps = self._steps(image, repo_url, place, kind, updates, note)
+            if steps:
+                found.append(Promotion(stage_name(image.name, place, kind), steps))
+        return tuple(found)
+
+    def _steps(
+        self,
+        image: ManagedImage,
+        repo_url: str,
+        place: SourceRepository,
+        kind: str,
+        updates: Sequence[Update],
+        note: Callable[[str], None],
+    ) -> tuple[Step, ...]:
+        """Return the steps of one stage: a group for each branch and way, each in a folder of its own."""
+        ways: dict[tuple[str, str], list[Update]] = {}
+        for update in updates:
+            ways.setdefault((update.branch, update.mode), []).append(update)
+        groups: list[_Group] = []
+        for (branch, mode), entries in ways.items():
+            folder = "./consumer" if not groups else f"./consumer-{len(groups) + 1}"
+            try:
+                url = self._clone_url(place, mode)
+            except ImageFactoryError as error:
+                note(f"{place.path} is not carried to a new version by Kargo: {error.message}")
+                continue
+            edits: list[Step] = []
+            carried: list[str] = []
+            for entry in entries:
+                try:
+                    edits += self._edits(entry, repo_url, folder)
+                    carried.append(entry.path)
+                except ImageFactoryError as error:
+                    note(f"{entry.path} of {place.path} is not carried to a new version by Kargo: {error.message}")
+            if edits:
+                message = _message(image.name, carried, place.path, repo_url)
+                groups.append(_Group(folder, url, branch, mode, message, tuple(edits)))
+        alone = sum(len(group.edits) for group in groups) < 2 or self.version < _FAILS
+        steps: list[Step] = []
+        edited: list[str] = []
+        for group in groups:
+            steps.append(self._clone(group))
+            for edit in group.edits:
+                edited.append(f"edit-{len(edited) + 1}")
+                # One file that is not as it was, such as without the key, keeps no other back.
+                steps.append(edit if alone else replace(edit, alias=edited[-1], continue_on_error=True))
+            steps.append(_finish(group, image.name, place, stage_name(image.name, place, kind)))
+        if not alone:
+            steps.append(_report(edited))
+        return tuple(steps)
+
+    def _clone(self, group: _Group) -> Step:
+        config: dict[str, object] = {
+            "repoURL": group.url,
+            "checkout": ({"path": group.folder, "branch": group.branch},),
+        }
+        if self.author is not None:
+            config["author"] = {"name": self.author.name, "email": self.author.email}
+        return Step(uses="git-clone", retry=RETRY, config=config)
+
+    def _clone_url(self, place: SourceRepository, mode: str) -> str:
+        if mode == "pr" and place.provider not in GIT_HOSTS:
+            raise UserError(f"Kargo can propose nothing at {place.provider}", hint="give mode: push")
+        url = self.plugins.source_named(place.provider).clone_url(place)
+        if "://" not in url or url.startswith("file:"):
+            raise UserError(f"{place.path} lies on this machine", hint="name a repository that a cluster can reach")
+        return url
+
+    def _edits(self, update: Update, repo_url: str, folder: str) -> Iterator[Step]:
+        keys = update.keys or ((update.key,) if update.key else ())
+        target = Target(Repository.parse(repo_url), update.path, keys)
+        for step in self.plugins.updater_named(update.type).promotion_steps(target):
+            yield _edit(step, repo_url, folder)
+
+
+def stage_name(image: str, place: SourceRepository, kind: str) -> str:
+    """Return the name of the stage that carries an image to a repository in one format.
+
+    It follows from these alone, so that no other entry changes it; the hash tells apart what words do not, such as
+    `a-b` and `a/b`.
     """
-    groups: dict[tuple[str, str, str, str, str], list[Update]] = {}
-    for update in image.updates:
-        provider = update.provider or (image.source.provider if image.source else "")
-        groups.setdefault((update.repo, update.type, update.branch, update.mode, provider), []).append(update)
-    found: list[Promotion] = []
-    for (repo, kind, branch, mode, provider), updates in groups.items():
-        host = image.source.host if image.source and image.source.provider == provider else None
-        try:
-            url = plugins.source_named(provider).clone_url(SourceRepository(provider, host, repo))
-            if "://" not in url or url.startswith("file:"):
-                raise UserError(f"{repo} lies on this machine", hint="name a repository that a cluster can reach")
-            edits = [step for update in updates for step in _edits(update, repo_url, plugins)]
-        except ImageFactoryError as error:
-            note(f"{repo} is not carried to a new version by Kargo: {error.message}")
-            continue
-        alike = sum(one[:2] == (repo, kind) for one in groups)
-        name = _word(repo if alike == 1 else f"{repo}-{branch}-{mode}-{provider}")
-        around = _around(image.name, repo, branch, mode, url, repo_url)
-        found.append(Promotion(f"{name}-{kind}", (around[0], *edits, *around[1:])))
-    return tuple(found)
+    identity = "\0".join((image, place.provider, place.host or "", place.path, kind))
+    digits = hashlib.sha256(identity.encode()).hexdigest()[:8]
+    before, after = f"{UPDATE}-{image}-", f"{digits}-{kind}"
+    room = MAX_LABEL - len(before) - len(after)
+    if room >= 0:
+        words = re.sub(r"[^a-z0-9]+", "-", place.path.lower()).strip("-")[: max(room - 1, 0)].strip("-")
+        return f"{before}{words}-{after}" if words else f"{before}{after}"
+    return f"{UPDATE}-{f'{image}-{kind}'[: MAX_LABEL - len(UPDATE) - 10].strip('-')}-{digits}"
 
 
-def _word(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+def _place(image: ManagedImage, update: Update) -> SourceRepository:
+    """Return the consumer's repository; at the image's own host where it has the image's provider."""
+    source = image.source
+    provider = update.provider or (source.provider if source else "")
+    return SourceRepository(provider, source.host if source and source.provider == provider else None, update.repo)
 
 
-def _edits(update: Update, repo_url: str, plugins: Updaters) -> list[Step]:
-    keys = update.keys or ((update.key,) if update.key else ())
-    target = Target(Repository.parse(repo_url), update.path, keys)
-    return [_edit(step, repo_url) for step in plugins.updater_named(update.type).promotion_steps(target)]
+def _finish(group: _Group, image: str, place: SourceRepository, stage: str) -> Step:
+    """Return the step that brings what was changed to its branch, or proposes it."""
+    given: dict[str, str | Expression] = {
+        "folder": group.folder,
+        "branch": group.branch,
+        "message": group.message,
+    }
+    number = group.folder.removeprefix("./consumer")
+    if group.mode == "push":
+        return task_step(f"push{number}", PUSH_CHANGE, **given)
+    given |= {
+        "repoURL": group.url,
+        "provider": place.provider,
+        "proposal": f"image-factory/{stage}/{group.branch}",
+        "title": f"Update {image} in {place.path}",
+    }
+    return task_step(f"propose{number}", PROPOSE_CHANGE, **given)
 
 
-def _edit(step: PromotionStep, repo_url: str) -> Step:
+def _report(edited: Sequence[str]) -> Step:
+    """Return the step that fails in the end where an edit did, since Kargo would call that a success."""
+    failed = " || ".join(f"status('{alias}') in ['Failed', 'Errored']" for alias in edited)
+    return Step(
+        uses="fail",
+        alias="report",
+        condition=Expression(f"${{{{ always() && ({failed}) }}}}"),
+        config={"message": "not every file could be changed; the steps edit-1, edit-2 and so on say which and why"},
+    )
+
+
+def _edit(step: PromotionStep, repo_url: str, folder: str) -> Step:
     config = {str(key): _filled(value, repo_url) for key, value in step.config.items()}
-    config["path"] = str(PurePosixPath(_CLONE) / str(step.config.get("path", "."))).removeprefix("./")
+    config["path"] = f"./{PurePosixPath(folder) / str(step.config.get('path', '.'))}"
     return Step(uses=step.uses, config=config)
 
 
@@ -109,30 +237,10 @@ def _filled(value: object, repo_url: str) -> object:
     return value
 
 
-def _around(image: str, repo: str, branch: str, mode: str, url: str, repo_url: str) -> tuple[Step, ...]:
-    """Return the steps that clone, commit and push; what changed nothing is not pushed, and proposes nothing."""
-    told = f"{literal(f'Update {image} to ')} + imageFrom({literal(repo_url)}).Tag + {literal(f' in {repo}')}"
-    changed = Expression(f"${{{{ success() && status('{_COMMIT}') == 'Succeeded' }}}}")
-    checkout = ({"path": _CLONE, "branch": branch},)
-    steps = (
-        Step(uses="git-clone", retry=_RETRY, config={"repoURL": url, "checkout": checkout}),
-        Step(
-            uses="git-commit",
-            alias=_COMMIT,
-            config={"path": _CLONE, "message": Expression(f"${{{{ quote({told}) }}}}")},
-        ),
-    )
-    if mode == "push":
-        push = {"path": _CLONE, "targetBranch": branch}
-        return (*steps, Step(uses="git-push", alias=_PUSH, condition=changed, retry=_RETRY, config=push))
-    push_new: dict[str, object] = {"path": _CLONE, "generateTargetBranch": True}
-    request = {
-        "repoURL": url,
-        "sourceBranch": Expression(f"${{{{ outputs.{_PUSH}.branch }}}}"),
-        "targetBranch": branch,
-    }
-    return (
-        *steps,
-        Step(uses="git-push", alias=_PUSH, condition=changed, retry=_RETRY, config=push_new),
-        Step(uses="git-open-pr", condition=changed, retry=_RETRY, config=request),
+def _message(image: str, carried: Sequence[str], repo: str, repo_url: str) -> Expression:
+    """Return a commit's message: the image, its version, and where it goes."""
+    paths = list(dict.fromkeys(carried))
+    where = f" in {paths[0] if len(paths) == 1 else f'{len(paths)} files'} of {repo}"
+    return Expression(
+        f"${{{{ {literal(f'Update {image} to ')} + imageFrom({literal(repo_url)}).Tag + {literal(where)} }}}}"
     )
