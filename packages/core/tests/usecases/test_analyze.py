@@ -494,3 +494,25 @@ def test_an_image_whose_record_cannot_be_read_keeps_its_time(waiting: World, is_
 
     assert base(waiting, "node-22")["rebuildEligibleAt"]["api"] == "2026-03-09T12:00:00Z"
     assert base(waiting, "node-22")["rebuildEligibleAt"]["web"] == "2026-03-04T12:00:00Z"
+
+
+def test_a_broken_record_and_a_failing_dockerfile_cost_no_base_image_its_record(world: World) -> None:
+    world.service("web", "FROM node:22\n")
+    world.service("api", "FROM redis:7\n")
+    world.enroll("web", "api")
+    run(world)
+    (world.root / "state/images/web.yaml").write_text("name: [")
+    world.service("web", "FROM node:${NOPE}\n")
+
+    for _ in range(2):
+        analysis = run(world)
+        assert {outcome.item for outcome in analysis.outcomes if isinstance(outcome, Failed)} == {"web"}
+        assert "web.yaml" in str(analysis.problems[0].location)
+    assert base(world, "node-22")["fullImage"] == "docker.io/library/node:22"
+    assert not (world.root / "state/_archive").exists()
+
+    world.service("web", "FROM node:22\n")
+    run(world)
+
+    assert image(world, "web")["baseImages"] == ["node-22"]
+    assert (world.root / "state/images/web.yaml.corrupt").exists()

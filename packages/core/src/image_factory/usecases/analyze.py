@@ -115,6 +115,11 @@ def analyze(bench: Workbench, handover: Handover | None = None, *, jobs: int = 1
         answer = answers.get(name)
         discovery = _discovery(answer, names, standings.after)
         error = answer if isinstance(answer, ImageFactoryError) else _failure(discovery)
+        if error is not None and name in loaded_images.broken:
+            # Only its Dockerfile could tell what it is made from: a record without that would say, of nothing.
+            outcomes.append(Failed(name, error))
+            _report(enrollment, None, discovery, error)
+            continue
         state = _state(known, enrollment, discovery, error, now)
         if handover is not None and (handover.tag or handover.digest):
             state = record_build(state, version=handover.tag, digest=handover.digest, at=now)
@@ -123,7 +128,7 @@ def analyze(bench: Workbench, handover: Handover | None = None, *, jobs: int = 1
             found[base.name] = _joined(found.get(base.name), base)
         old = recorded.get(name)
         outcomes.append(_outcome(old, state, back) if error is None else Failed(name, error))
-        _report(name, state, discovery, error)
+        _report(enrollment, state, discovery, error)
         event = decide_analysis_event(old, state, at=now, hint=error.hint if error else "")
         events += [] if event is None else [event]
     outcomes += [
@@ -323,19 +328,21 @@ def _unwritten(
     ]
 
 
-def _input(state: ImageState, error: ImageFactoryError) -> str | None:
+def _input(source: Source | None, error: ImageFactoryError) -> str | None:
     """Return what was read when `error` was met: the place that it names, else the image's Dockerfile."""
-    source = state.configuration.enrollment.source
     if error.location is not None or source is None:
         return None if error.location is None else str(error.location)
     return f"{source.repo}:{source.dockerfile}"
 
 
-def _report(name: str, state: ImageState, discovery: Discovery | None, error: ImageFactoryError | None) -> None:
+def _report(
+    enrollment: Enrollment, state: ImageState | None, discovery: Discovery | None, error: ImageFactoryError | None
+) -> None:
+    name = enrollment.name
     for warning in discovery.warnings if discovery else ():
         log.warning(warning, extra={"image": name, "op": "analyze"})
     if error is not None:
-        fields = {"image": name, "op": "analyze", "input": _input(state, error), "hint": error.hint}
+        fields = {"image": name, "op": "analyze", "input": _input(enrollment.source, error), "hint": error.hint}
         log.error(str(error), extra={**fields, "reported": True})
-    else:
+    elif state is not None:
         log.info("analyzed", extra={"image": name, "op": "analyze", "bases": list(state.configuration.base_images)})
