@@ -144,6 +144,16 @@ def test_a_build_sets_version_digest_and_time() -> None:
     assert record_build(first, version=None, digest=None, at=AT + timedelta(days=1)) is first
 
 
+def test_latest_is_no_version_of_a_build() -> None:
+    fresh = record_build(merge_image(None, configuration()), version="latest", digest=digest(1), at=AT)
+    known = record_build(fresh, version="0.6.3", digest=digest(1), at=AT)
+
+    rebuilt = record_build(known, version="latest", digest=digest(2), at=AT)
+
+    assert fresh.runtime.current_version is None
+    assert (rebuilt.runtime.current_version, rebuilt.runtime.current_digest) == ("0.6.3", digest(2))
+
+
 def test_a_rebuild_is_added_and_one_with_its_request_id_replaced() -> None:
     started = Build(at=AT, reason="a base moved", trigger="base-update", result="running", request_id="r-1")
     done = started.model_copy(update={"result": "succeeded"})

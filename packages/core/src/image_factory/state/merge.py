@@ -25,6 +25,7 @@ from image_factory.model.image_state import (
     ImageRuntime,
     ImageState,
 )
+from image_factory.oci.reference import DEFAULT_TAG
 
 State = TypeVar("State", ImageState, BaseState)
 
@@ -106,9 +107,12 @@ def record_discovery(
 
 
 def record_build(state: ImageState, *, version: str | None, digest: str | None, at: datetime) -> ImageState:
-    """Return `state` with the version and digest of a finished build; the same record where they are its own."""
+    """Return `state` with the version and digest of a finished build; the same record where they are its own.
+
+    `latest` is no version, since it stands at each build: what is known of the version stays.
+    """
     runtime = state.runtime
-    version = version if version is not None else runtime.current_version
+    version = runtime.current_version if version in (None, DEFAULT_TAG) else version
     if version == runtime.current_version and digest in (None, runtime.current_digest):
         return state
     update: dict[str, Any] = {"current_version": version, "last_built": _whole(at)}

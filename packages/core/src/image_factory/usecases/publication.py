@@ -99,9 +99,8 @@ def find_publication(
     if recorded is not None and REQUEST_ID_LABEL not in (found[recorded].labels if recorded in found else {}):
         # Analysis was told of it already, with its version: that is what is to be agreed with.
         assert state is not None
-        version = state.runtime.current_version
-        labels = found[recorded].labels if recorded in found else {}
-        return Candidate(recorded, (version,) if version else (), labels)
+        version, seen = state.runtime.current_version, found.get(recorded, Candidate(recorded, ()))
+        return Candidate(recorded, (version,) if version else seen.tags, seen.labels)
     candidates = tuple(found.values())
     tags = {tag for row in rows for tag in row.tags}
     followed = tags if len(tags) == 1 else {LATEST}
