@@ -105,6 +105,13 @@ class Judge:
         problems: list[str] = answer["problems"]
         return problems
 
+    def verify(self, stage: Document, freight: Document, **request: Any) -> dict[str, Any]:
+        """Return the AnalysisRun by which Kargo verifies promoted freight (`run`), and its arguments by name (`args`).
+
+        Takes collection, templates (AnalysisTemplates), warehouses and secrets. Raises Refused.
+        """
+        return self.ask("verify", stage=stage, freight=freight, **request)
+
     def close(self) -> None:
         """End the process."""
         for stream in (self._process.stdin, self._process.stdout):

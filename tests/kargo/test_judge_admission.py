@@ -147,7 +147,7 @@ def test_what_kargo_takes_is_taken(judge: Judge, document: dict[str, Any]) -> No
         ),
         pytest.param(
             config(webhookReceivers=[{"name": "a", "github": {"secretRef": {"name": "hook"}}}] * 2),
-            "uplicate",
+            "already defined",
             id="a receiver twice",
         ),
         pytest.param(task(), "steps", id="a task without steps"),

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	rollouts "github.com/akuity/kargo/api/stubs/rollouts/v1alpha1"
 	kargoapi "github.com/akuity/kargo/api/v1alpha1"
 	"github.com/akuity/kargo/pkg/indexer"
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -20,11 +21,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 )
 
-// The kinds that an API server knows by itself, and Kargo's.
+// The kinds that an API server knows by itself, Kargo's, and as much of Argo Rollouts' as Kargo knows.
 var kinds = func() *runtime.Scheme {
 	kinds := runtime.NewScheme()
 	utilruntime.Must(scheme.AddToScheme(kinds))
 	utilruntime.Must(kargoapi.AddToScheme(kinds))
+	utilruntime.Must(rollouts.AddToScheme(kinds))
 	return kinds
 }()
 

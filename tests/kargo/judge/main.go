@@ -27,6 +27,7 @@ var operations = map[string]operation{
 	"evaluate": answering(evaluate),
 	"promote":  answering(promote),
 	"validate": answering(validate),
+	"verify":   answering(verify),
 }
 
 // answering makes an operation of a function with a typed request; an unknown key in a request is an error.

@@ -206,7 +206,7 @@ func run(
 		if result.Status != kargoapi.PromotionPhaseRunning || attempt == attempts {
 			return result, err
 		}
-		if err == nil && result.RetryAfter != nil { // a step waits, rather than tries again
+		if err == nil { // a step waits for Kargo to look again, rather than tries again
 			if time.Now().After(deadline) {
 				return result, nil
 			}
@@ -239,7 +239,8 @@ func metadata(
 }
 
 // Kargo gives git a home of its own and no environment, so the rules of rewriting go into what git takes for the
-// system's configuration, by a script of its name that is found before it.
+// system's configuration, by a script of its name that is found before it. That also asks the password of a program
+// beside it, which Kargo's image has at a place of the system.
 var gitConfiguration = sync.OnceValues(func() (string, error) {
 	git, err := exec.LookPath("git")
 	if err != nil {
@@ -249,10 +250,17 @@ var gitConfiguration = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	configuration := filepath.Join(room, "gitconfig")
-	script := fmt.Sprintf("#!/bin/sh\nGIT_CONFIG_SYSTEM=%s exec %s \"$@\"\n", quoted(configuration), quoted(git))
-	if err := os.WriteFile(filepath.Join(room, "git"), []byte(script), 0o700); err != nil {
-		return "", err
+	configuration, helper := filepath.Join(room, "gitconfig"), filepath.Join(room, "credential-helper")
+	for file, text := range map[string]string{
+		filepath.Join(room, "git"): fmt.Sprintf(
+			"#!/bin/sh\n[ -z \"$GIT_ASKPASS\" ] || export GIT_ASKPASS=%s\nGIT_CONFIG_SYSTEM=%s exec %s \"$@\"\n",
+			quoted(helper), quoted(configuration), quoted(git),
+		),
+		helper: "#!/bin/sh\nprintf '%s\\n' \"$GIT_PASSWORD\"\n",
+	} {
+		if err := os.WriteFile(file, []byte(text), 0o700); err != nil {
+			return "", err
+		}
 	}
 	return configuration, os.Setenv("PATH", room+string(os.PathListSeparator)+os.Getenv("PATH"))
 })

@@ -64,7 +64,7 @@ func validate(ctx context.Context, request ValidateRequest) (any, error) {
 	switch {
 	case isCustom:
 		err = validateCustom(ctx, &answer, custom, newCluster(objects...), &object)
-	case kinds.Recognizes(object.GroupVersionKind()):
+	case kinds.Recognizes(object.GroupVersionKind()) && object.GroupVersionKind().Group != "argoproj.io":
 		err = validateBuiltIn(&answer, &object)
 	default:
 		answer.Problems = append(answer.Problems, fmt.Sprintf("no kind %s is defined", object.GroupVersionKind()))
