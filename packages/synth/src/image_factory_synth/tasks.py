@@ -41,7 +41,8 @@ READ = {
         'let to = get(get(get($env, "causes") ?? [], 0) ?? {}, "to");'
         ' get(find(get($env, "digests") ?? [], .digest == to) ?? {}, "reference") ?? ""'
     ),
-    "waits": 'len(get($env, "waitsFor") ?? [])',
+    # Kargo copies what steps put out, and ends a promotion over an integer that is not 64 bits wide, as `len` makes.
+    "waits": 'float(len(get($env, "waitsFor") ?? []))',
 }
 """What is read of a request's file, by expressions over it; a key that is not written in it is no error."""
 RETRY = Retry(error_threshold=3, timeout=timedelta(minutes=10))
