@@ -108,7 +108,7 @@ def _sources(settings: KargoSettings, providers: Providers | None, folders: tupl
         return None
     from image_factory_synth.sources import SourceWatch
 
-    return SourceWatch(providers, settings.state_path, folders)
+    return SourceWatch(providers, settings.state_path, folders, settings.state_repository, settings.state_branch)
 
 
 def infrastructure_chart(settings: KargoSettings, version: KargoVersion) -> Chart:

@@ -1,10 +1,12 @@
-"""What is watched of a managed image's source: its branch, and in it the paths that make the image. Pure.
+"""What is watched of git for a managed image: its source, and the folder that enrolls it. Pure.
 
 Never the folders of state and of our output: what an analysis commits there would be Freight, and be analyzed.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 _SEVERAL = 5
 """Commits kept in view; those of one interval make one Freight, of the newest."""
+_URL = re.compile(r"(?P<scheme>[a-z]+)://(?:[^@/]*@)?(?P<host>[^/]+)/(?P<path>.*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,36 +32,59 @@ class SourceWatch:
     """Where the image-factory folder lies in its repository."""
     ours: tuple[str, ...]
     """The folders in it that only we write."""
+    repository: str | None = None
+    """The clone URL of the repository that holds the folder; None where no setting says."""
+    branch: str = "main"
 
-    def of(self, image: ManagedImage) -> GitSubscription | None:
-        """Return what to watch; None where repository or branch is missing, or it lies on this machine.
+    def of(self, image: ManagedImage) -> tuple[GitSubscription, ...]:
+        """Return what to watch: the source, then the folder's repository where it is another.
+
+        Nothing where repository or branch is missing, or the source lies on this machine. A change of the source
+        or of the enrollments is new Freight, which is analyzed as a new image is.
 
         Raises:
             UnknownPlugin: no plugin knows the provider.
         """
         source = image.source
         if source is None or not source.repo or not source.branch:
-            return None
+            return ()
         url = self.providers.source_named(source.provider).clone_url(
             SourceRepository(source.provider, source.host, source.repo)
         )
         if "://" not in url or url.startswith("file:"):
-            return None
-        paths = {str(PurePosixPath(source.dockerfile).parent), *(str(PurePosixPath(p)) for p in source.paths)}
-        everything = "." in paths
-        ours = [
-            path
-            for path in (str(PurePosixPath(self.folder, each)) for each in self.ours)
-            if everything or any(_covers(shown, path) for shown in paths)
-        ]
+            return ()
+        # The folder may lie in any repository of enrolled images; where it does not, there is nothing of that name.
+        paths = (_folder(str(PurePosixPath(source.dockerfile).parent)), *source.paths, _folder(self.folder))
+        watched = self._subscription(url, source.branch, paths)
+        if self.repository is None or _identity(self.repository) == _identity(url):
+            # Kargo takes a repository once.
+            return (watched,)
+        return (watched, self._subscription(self.repository, self.branch, (_folder(self.folder),)))
+
+    def _subscription(self, url: str, branch: str, paths: Iterable[str]) -> GitSubscription:
+        included = tuple(sorted(set(paths)))
+        ours = (_folder(str(PurePosixPath(self.folder, each))) for each in self.ours)
         return GitSubscription(
             repo_url=url,
-            branch=source.branch,
-            include_paths=() if everything else tuple(sorted(paths)),
-            exclude_paths=tuple(ours),
+            branch=branch,
+            include_paths=included,
+            exclude_paths=tuple(path for path in ours if any(_covers(shown, path) for shown in included)),
             discovery_limit=_SEVERAL,
         )
 
 
+def _folder(path: str) -> str:
+    """Return a path as that of a folder; `.`, the whole repository, as it is."""
+    return path if path == "." else f"{path.rstrip('/')}/"
+
+
 def _covers(path: str, other: str) -> bool:
-    return PurePosixPath(other).is_relative_to(path)
+    return path == "." or PurePosixPath(other).is_relative_to(path)
+
+
+def _identity(url: str) -> str:
+    """Return what two URLs of one repository have in common."""
+    found = _URL.fullmatch(url)
+    if found is None:
+        return url
+    return f"{found['host'].lower()}/{found['path'].rstrip('/').removesuffix('.git').lower()}"

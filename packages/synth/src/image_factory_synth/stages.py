@@ -33,11 +33,13 @@ from image_factory_synth.credentials import secret_expression, secret_of
 from image_factory_synth.data import ManagedImage, WatchedImage
 from image_factory_synth.fields import Document, Expression, RefusedByKargo, expression_of, literal
 from image_factory_synth.jobs import ANALYZE, StateRepository, state_repository
+from image_factory_synth.names import prefixed, warehouse_name
 from image_factory_synth.records import (
     AUTOMATIC,
     MANAGED_BY,
     MANUAL,
     PROMOTION_LABEL,
+    REQUESTS_ROLE,
     ROLE_LABEL,
     FreightCreationPolicy,
     GitSubscription,
@@ -46,7 +48,6 @@ from image_factory_synth.records import (
     Subscription,
     Warehouse,
     WarehouseSpec,
-    short_name,
 )
 from image_factory_synth.schedule import Check, stagger
 from image_factory_synth.stage_records import (
@@ -67,7 +68,6 @@ from image_factory_synth.tasks import READ_REQUEST, REQUEST, task_step
 from image_factory_synth.updates import Carrier
 from image_factory_synth.versions import KargoVersion
 
-REQUESTS_ROLE = "rebuild-requests"
 TRIGGER_ROLE = "rebuild-trigger"
 OBSERVE_ROLE = "observe"
 UPDATE_ROLE = "update"
@@ -147,8 +147,10 @@ class Stages:
             else:
                 resources += [self._requests(image, state), self._trigger(image, source, state, trigger)]
             # A version is carried on once its analysis went well.
-            analyzed = Sources(stages=(short_name(f"{ANALYZE}-{image.name}"),))
-            freight = RequestedFreight(origin=Origin(kind="Warehouse", name=short_name(image.name)), sources=analyzed)
+            analyzed = Sources(stages=(prefixed(ANALYZE, image.name),))
+            freight = RequestedFreight(
+                origin=Origin(kind="Warehouse", name=warehouse_name(image.name)), sources=analyzed
+            )
             resources += [
                 Stage(
                     metadata=self._named(promotion.name, UPDATE_ROLE, AUTOMATIC),
@@ -183,16 +185,16 @@ class Stages:
             "gitBranch": state.branch,
         }
         return Stage(
-            metadata=self._named(short_name(f"{ANALYZE}-{image.name}"), ANALYZE, AUTOMATIC),
-            spec=_verified(short_name(image.name), image.name, self.settings.jobs.analyze_template, args),
+            metadata=self._named(prefixed(ANALYZE, image.name), ANALYZE, AUTOMATIC),
+            spec=_verified(warehouse_name(image.name), image.name, self.settings.jobs.analyze_template, args),
         )
 
     def _observe(self, image: WatchedImage, repo_url: str) -> Stage:
         digest = Expression(f"${{{{ imageFrom({literal(repo_url)}).Digest }}}}")
         return Stage(
-            metadata=self._named(short_name(f"observe-{image.name}"), OBSERVE_ROLE, AUTOMATIC),
+            metadata=self._named(prefixed(OBSERVE_ROLE, image.name), OBSERVE_ROLE, AUTOMATIC),
             spec=_verified(
-                short_name(image.name),
+                warehouse_name(image.name),
                 image.name,
                 self.settings.jobs.observe_template,
                 {"name": image.name, "digest": digest},
@@ -207,7 +209,7 @@ class Stages:
             discovery_limit=1,
         )
         return Warehouse(
-            metadata=self._named(short_name(f"{REQUESTS_ROLE}-{image.name}"), REQUESTS_ROLE),
+            metadata=self._named(prefixed(REQUESTS_ROLE, image.name), REQUESTS_ROLE),
             spec=WarehouseSpec(
                 interval=_spread(image.name),
                 freight_creation_policy=FreightCreationPolicy.AUTOMATIC,
@@ -242,10 +244,10 @@ class Stages:
         read = task_step(_TASK, READ_REQUEST, file=self._request_file(image, state))
         return Stage(
             metadata=self._named(
-                short_name(f"{TRIGGER_ROLE}-{image.name}"), TRIGGER_ROLE, AUTOMATIC if image.auto_rebuild else MANUAL
+                prefixed(TRIGGER_ROLE, image.name), TRIGGER_ROLE, AUTOMATIC if image.auto_rebuild else MANUAL
             ),
             spec=StageSpec(
-                requested_freight=(_direct(short_name(f"{REQUESTS_ROLE}-{image.name}")),),
+                requested_freight=(_direct(prefixed(REQUESTS_ROLE, image.name)),),
                 promotion_template=PromotionTemplate(spec=StepsSpec(steps=(read, call))),
             ),
         )

@@ -1,7 +1,8 @@
 """A Warehouse for each image that can be watched, and the reason for each that cannot. Pure.
 
-A tag that moves is watched by its digest: one request a look, and no list of tags. Each Warehouse has
-one subscription, since Kargo fails a whole Warehouse where one of its repositories fails.
+A tag that moves is watched by its digest: one request a look, and no list of tags. Each Warehouse watches
+one image, since Kargo fails a whole Warehouse where one of its repositories fails; a managed image's watches
+its source and its enrollment too.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from image_factory.oci.reference import DEFAULT_TAG, Repository
 from image_factory.usecases.outcome import Failed, Skipped
 from image_factory_synth.data import ANY_TAG, Inventory, ManagedImage, Role, WatchedImage
 from image_factory_synth.fields import Document, RefusedByKargo
+from image_factory_synth.names import warehouse_name
 from image_factory_synth.records import (
     MANAGED_BY,
     ROLE_LABEL,
@@ -30,7 +32,6 @@ from image_factory_synth.records import (
     Subscription,
     Warehouse,
     WarehouseSpec,
-    short_name,
 )
 from image_factory_synth.schedule import DAY, PUBLIC_FLOORS, Check, stagger
 from image_factory_synth.versions import KargoVersion
@@ -81,7 +82,7 @@ class _Watch:
     repository: Repository
     check: Check
     image: ManagedImage | WatchedImage
-    git: GitSubscription | None
+    git: tuple[GitSubscription, ...]
 
 
 def plan_warehouses(
@@ -165,11 +166,11 @@ def _watch(
         repository = Repository.parse(image.repo_url or "")
     except InvalidReference as error:
         raise RefusedByKargo(error.message, field="repoURL", hint=error.hint) from error
-    git = None
+    git: tuple[GitSubscription, ...] = ()
     if isinstance(image, ManagedImage):
         role = Role.MANAGED
         try:
-            git = None if sources is None else sources.of(image)
+            git = () if sources is None else sources.of(image)
         except UnknownPlugin as error:
             notes.append(Note(image.name, f"its source is not watched: {error.message}"))
         subscription = _managed_subscription(image)
@@ -254,7 +255,7 @@ def _literal(pattern: str | None) -> str | None:
 def _warehouse(watch: _Watch, interval: timedelta, settings: KargoSettings) -> Warehouse:
     return Warehouse(
         metadata=ObjectMeta(
-            name=short_name(watch.check.name),
+            name=warehouse_name(watch.check.name),
             namespace=settings.namespace,
             labels={**MANAGED_BY, ROLE_LABEL: watch.role.value},
         ),
@@ -263,7 +264,7 @@ def _warehouse(watch: _Watch, interval: timedelta, settings: KargoSettings) -> W
             freight_creation_policy=FreightCreationPolicy.AUTOMATIC,
             subscriptions=(
                 Subscription(image=watch.subscription),
-                *(() if watch.git is None else (Subscription(git=watch.git),)),
+                *(Subscription(git=git) for git in watch.git),
             ),
         ),
     )
