@@ -43,7 +43,7 @@ def question(world: World) -> Question:
 
 def keep(world: World, *origins: Origin) -> None:
     inputs = look([world.root / "images.yaml", world.root / "config.yaml", world.checkout / "Dockerfile"])
-    remember_analysis(question(world), inputs, [world.root / "state/images"], COVERED, origins)
+    remember_analysis(question(world), inputs, [world.root / "state/images"], replace(COVERED, origins=origins))
 
 
 def recall(world: World) -> Covered | None:
@@ -54,7 +54,7 @@ def test_what_is_remembered_is_recalled(world: World, origin: Origin) -> None:
     keep(world, origin)
 
     assert len(origin.commit) == 40
-    assert recall(world) == COVERED
+    assert recall(world) == replace(COVERED, origins=(origin,))
 
 
 def test_nothing_is_recalled_before_anything_is_remembered(world: World, origin: Origin) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from image_factory.usecases.analysis_memory import Origin
 from image_factory.usecases.analysis_step import Answers, analyze_what_changed, source_revisions
-from image_factory.usecases.outcome import Done
+from image_factory.usecases.outcome import Done, Failed, Skipped
 
 if TYPE_CHECKING:
     from .conftest import World
@@ -42,6 +42,17 @@ def test_a_new_image_is_analyzed(ready: World) -> None:
 def test_nothing_is_read_again_while_nothing_has_changed(ready: World) -> None:
     assert step(ready) == 1
     assert step(ready) == 0
+
+
+def test_only_what_failed_is_tried_again(world: World) -> None:
+    world.service("web", "FROM node:22\n")
+    world.service("api", "FROM node:${NOPE}\n")
+    world.enroll("web", "api")
+    step(world)
+
+    taken = analyze_what_changed(world.bench())
+
+    assert [type(outcome) for outcome in taken.outcomes] == [Failed, Skipped]
 
 
 def test_a_change_of_a_local_repository_is_seen_at_once(ready: World) -> None:

@@ -11,6 +11,7 @@ from image_factory.errors import Conflict, NotFound
 from image_factory.shell.dockerfile_cache import Reads
 from image_factory.usecases.analysis_memory import Covered, ask_analysis, local_revisions, recall_analysis
 from image_factory.usecases.analyze import Analysis, analyze
+from image_factory.usecases.dockerfiles import Dockerfiles
 from image_factory.usecases.handover import Handover
 from image_factory.usecases.observe import record_observed
 from image_factory.usecases.outcome import Done, Failed, Skipped, exit_code
@@ -70,17 +71,108 @@ def test_what_a_whole_run_keeps_holds_until_something_changes(world: World, chan
     elif change == "state":
         (world.root / "state/base-images/node-22.yaml").unlink()
 
-    assert recall_analysis(question, local_revisions) == (Covered(("web",), 1) if change == "nothing" else None)
+    found = recall_analysis(question, local_revisions)
+    assert (None if found is None else (found.names, found.dockerfiles, found.is_done)) == (
+        (("web",), 1, True) if change == "nothing" else None
+    )
 
 
-def test_a_run_in_which_something_failed_keeps_nothing(world: World) -> None:
-    world.service("web", "FROM node:${NOPE}\n")
-    world.enroll("web")
+@pytest.fixture
+def half(world: World) -> World:
+    """`web`, which is well, and `api`, whose Dockerfile cannot be read."""
+    world.service("web", "FROM node:22\n")
+    world.service("api", "FROM node:${NOPE}\n")
+    world.enroll("web", "api")
+    run(world).keep(ask_analysis(world.root, {}, world.checkout))
+    return world
+
+
+def again(world: World) -> tuple[Covered | None, Analysis]:
+    """Analyze as the program does: what has changed since the last time, and what failed then."""
     question = ask_analysis(world.root, {}, world.checkout)
+    known = recall_analysis(question, local_revisions)
+    bench = world.bench()
+    analysis = analyze(bench, earlier=known)
+    bench.store.apply(analysis.changes)
+    analysis.keep(question)
+    return known, analysis
 
-    run(world).keep(question)
 
-    assert recall_analysis(question, local_revisions) is None
+def test_only_what_failed_is_tried_again_while_nothing_has_changed(half: World) -> None:
+    for _ in range(2):
+        known, analysis = again(half)
+
+        assert known is not None
+        assert (known.names, known.failed, known.is_done) == (("api", "web"), ("api",), False)
+        assert analysis.dockerfiles == Reads(parsed=0, cached=2)
+        failed, skipped = analysis.outcomes
+        assert isinstance(failed, Failed)
+        assert (failed.item, skipped) == ("api", Skipped("web", "nothing new"))
+        assert analysis.changes == ()
+
+
+def test_an_image_that_was_well_is_not_asked_for_again(half: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    read = Dockerfiles.read
+
+    def spy(self: Dockerfiles, enrollments: Any, *, jobs: int) -> Any:
+        asked.extend(enrollments)
+        return read(self, enrollments, jobs=jobs)
+
+    monkeypatch.setattr(Dockerfiles, "read", spy)
+    again(half)
+
+    assert asked == ["api"]
+
+
+def test_what_failed_and_is_well_now_is_done(half: World) -> None:
+    half.service("api", "FROM node:24\n")
+
+    known, analysis = again(half)
+    assert known is None, "the branch has moved"
+    assert [type(outcome) for outcome in analysis.outcomes] == [Done, Skipped]
+    known, analysis = again(half)
+
+    assert known is not None
+    assert known.is_done
+    assert known.dockerfiles == 2
+
+
+def test_a_change_of_a_file_that_is_well_makes_all_be_read(half: World) -> None:
+    half.service("web", "FROM node:26\n")
+
+    known, analysis = again(half)
+
+    assert known is None
+    assert image(half, "web")["baseImages"] == ["node-26"]
+    assert analysis.dockerfiles == Reads(parsed=1, cached=1)
+
+
+def test_a_commit_between_the_look_and_the_reading_is_not_missed(half: World) -> None:
+    question = ask_analysis(half.root, {}, half.checkout)
+    known = recall_analysis(question, local_revisions)
+    assert known is not None
+    half.service("web", "FROM node:26\n")  # after the look; what failed is read at this commit
+    bench = half.bench()
+    analysis = analyze(bench, earlier=known)
+    bench.store.apply(analysis.changes)
+    analysis.keep(question)
+
+    assert again(half)[0] is None
+    assert image(half, "web")["baseImages"] == ["node-26"]
+
+
+def test_what_is_wrong_with_images_yaml_is_said_again_and_costs_the_others_nothing(world: World) -> None:
+    world.service("web", "FROM node:22\n")
+    world.enroll("web", {"name": "bad"})
+    again(world)
+
+    known, analysis = again(world)
+
+    assert known is not None
+    assert (known.failed, known.is_sound) == ((), False)
+    assert [problem.message for problem in analysis.problems]
+    assert analysis.outcomes == (Skipped("web", "nothing new"),)
 
 
 def test_a_second_run_reads_no_dockerfile_whose_text_is_known(world: World) -> None:

@@ -96,20 +96,21 @@ def command(
     if handover is None and git_repo is None:
         question = ask_analysis(directory, os.environ, Path.cwd())
         known = recall_analysis(question, local_revisions)
-        if known is not None:
+        if known is not None and known.is_done:
             return _unchanged(known, manner)
     with opened_folder(directory, git_repo, git_branch, log_format, log_level) as (bench, must_push):
         known = recall_analysis(question, revisions(bench)) if question is not None else None
-        if known is not None:
+        if known is not None and known.is_done:
             return _unchanged(known, manner)
         manner = replace(manner, push=must_push or push)
-        return _run(bench, handover, question, manner=manner, metrics_file=metrics_file, **rest)
+        return _run(bench, handover, question, known, manner=manner, metrics_file=metrics_file, **rest)
 
 
 def _run(
     bench: Any,
     handover: Any,
     question: Question | None,
+    known: Covered | None,
     *,
     manner: Manner,
     jobs: int,
@@ -123,10 +124,12 @@ def _run(
     from image_factory.usecases.lifecycle import log_transitions
 
     if dry_run:
-        return _finish(_shown(analyze(bench, handover, jobs=jobs)), manner)
+        return _finish(_shown(analyze(bench, handover, jobs=jobs, earlier=known)), manner)
+    attempts = iter([known])
 
     def learn() -> tuple[Analysis, Committed]:
-        analysis = analyze(bench, handover, jobs=jobs)
+        # What was known holds no more where others have written meanwhile.
+        analysis = analyze(bench, handover, jobs=jobs, earlier=next(attempts, None))
         return analysis, write(
             bench,
             analysis.changes,

@@ -1,14 +1,15 @@
 """What the last whole analysis was made from, so that one with nothing new need not read it all again.
 
-Remembered only if nothing failed in it; anything that differs (a byte of images.yaml, a state file, a
-commit, a setting, a plugin, this program) makes the next analysis read everything. Importing this is
-cheap, and so is recalling: the heavy parts are imported only where a repository is not a local one.
+What failed in it is remembered as such, to be tried again alone; anything that differs (a byte of
+images.yaml, a state file, a commit, a setting, a plugin, this program) makes the next analysis read
+everything. Importing this is cheap, and so is recalling: the heavy parts are imported only where a
+repository is not a local one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,20 @@ class Covered:
     names: tuple[str, ...]
     """Of its images, sorted."""
     dockerfiles: int = 0
-    """How many Dockerfiles it read."""
+    """How many Dockerfiles it read of those that did not fail."""
+    failed: tuple[str, ...] = ()
+    """The images that failed, sorted."""
+    is_sound: bool = True
+    """Whether all of images.yaml and of the state could be read; what could not is to be said again."""
+    origins: tuple[Origin, ...] = ()
+    """What Dockerfiles were read from."""
+    inputs: Snapshot | None = field(default=None, compare=False)
+    """The files that people write, as they were and still are, where it is not done."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing of it is to be done again."""
+        return self.is_sound and not self.failed
 
 
 Revisions = Callable[[list[Origin]], Sequence[str | None]]
@@ -56,18 +70,27 @@ def recall_analysis(question: Question, revisions: Revisions) -> Covered | None:
     if report is None:
         return None
     try:
-        origins = [Origin(**origin) for origin in report["origins"]]
-        covered = Covered(tuple(str(name) for name in report["names"]), int(report["dockerfiles"]))
+        covered = Covered(
+            tuple(str(name) for name in report["names"]),
+            int(report["dockerfiles"]),
+            tuple(str(name) for name in report["failed"]),
+            bool(report["is_sound"]),
+            tuple(Origin(**origin) for origin in report["origins"]),
+        )
+        files = [Path(file) for file in report["inputs"]]
     except (KeyError, TypeError, ValueError):
         return None
+    origins = list(covered.origins)
     if origins and list(revisions(origins)) != [origin.commit for origin in origins]:
         return None
+    if not covered.is_done:
+        # What is tried again is remembered with what was analyzed before, so that has to be as it was until now.
+        covered = replace(covered, inputs=look(files))
+        return covered if recall(question) is not None else None
     return covered
 
 
-def remember_analysis(
-    question: Question, inputs: Snapshot, state: Sequence[Path], covered: Covered, origins: Iterable[Origin]
-) -> None:
+def remember_analysis(question: Question, inputs: Snapshot, state: Sequence[Path], covered: Covered) -> None:
     """Keep what an analysis was made from; call it when its changes are written.
 
     Args:
@@ -76,7 +99,7 @@ def remember_analysis(
     """
     from dataclasses import asdict
 
-    report = {**asdict(covered), "origins": [asdict(origin) for origin in origins]}
+    report = {**asdict(replace(covered, inputs=None)), "inputs": sorted(inputs.files)}
     remember(question, [inputs, look(folders=state, is_ours=True)], report)
 
 

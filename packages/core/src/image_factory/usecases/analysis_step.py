@@ -50,13 +50,14 @@ def analyze_what_changed(bench: Workbench, *, jobs: int = 8) -> AnalysisStep:
     """
     question = ask(COMMAND, bench.root, {}, bench.root)
     revisions = Answers(bench, jobs)
-    if recall_analysis(question, revisions) is not None:
+    known = recall_analysis(question, revisions)
+    if known is not None and known.is_done:
         return AnalysisStep(keep=revisions.keep)
     # Reading Dockerfiles is not needed, and not imported, where nothing has changed.
     from image_factory.usecases.analyze import analyze
     from image_factory.usecases.lifecycle import log_transitions
 
-    analysis = analyze(bench, jobs=jobs)
+    analysis = analyze(bench, jobs=jobs, earlier=known)
 
     def keep() -> None:
         log_transitions(analysis.transitions)

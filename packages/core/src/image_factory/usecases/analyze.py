@@ -67,8 +67,14 @@ class Analysis:
     """How many Dockerfiles were parsed, and of how many was known what they say."""
 
 
-def analyze(bench: Workbench, handover: Handover | None = None, *, jobs: int = 1) -> Analysis:
+def analyze(
+    bench: Workbench, handover: Handover | None = None, *, jobs: int = 1, earlier: Covered | None = None
+) -> Analysis:
     """Return what analysis changes: for the handed-over image, or for all of images.yaml.
+
+    Args:
+        earlier: what an earlier analysis of all covered, since which nothing has changed: only what failed in
+            it is tried again.
 
     Raises:
         NotFound: images.yaml does not exist, or does not enroll the image that is named.
@@ -79,7 +85,7 @@ def analyze(bench: Workbench, handover: Handover | None = None, *, jobs: int = 1
     loaded_images, loaded_bases = bench.store.images(), bench.store.bases()
     recorded, bases = loaded_images.records, loaded_bases.records
     enrollments = {entry.enrollment.name: entry.enrollment for entry in file.enrollments}
-    selected = _selected(enrollments, handover, str(bench.images_file))
+    selected = _selected(enrollments, handover, str(bench.images_file), earlier)
     now = bench.clock.now()
     standings = decide_standings(file, recorded, whole=handover is None)
     archive = Archive.of(bench)
@@ -92,7 +98,8 @@ def analyze(bench: Workbench, handover: Handover | None = None, *, jobs: int = 1
     }
     dockerfiles = Dockerfiles(bench)
     answers = dockerfiles.read(managed, jobs=jobs)
-    reads = dockerfiles.reads
+    parsed, cached = dockerfiles.reads
+    reads = Reads(parsed, cached + (earlier.dockerfiles if earlier is not None else 0))
     log.info("Dockerfiles read", extra={"image": None, "op": "analyze", **reads._asdict()})
     names = assign_names(
         {*_watched(answers.values()), *moved_canonicals(recorded, standings)},
@@ -109,6 +116,9 @@ def analyze(bench: Workbench, handover: Handover | None = None, *, jobs: int = 1
     }
     unread = {name: image for name, image in images.items() if name in managed or name not in selected}
     found = moved_bases(_unread(unread, answers), standings, names)
+    for name in earlier.names if earlier is not None else ():
+        if name not in selected:
+            outcomes.append(Skipped(name, "nothing new"))
     for name, enrollment in sorted(selected.items()):
         back = restored.get(name)
         known = images.get(name) or (back.image if back is not None else None)
@@ -131,6 +141,7 @@ def analyze(bench: Workbench, handover: Handover | None = None, *, jobs: int = 1
         _report(enrollment, state, discovery, error)
         event = decide_analysis_event(old, state, at=now, hint=error.hint if error else "")
         events += [] if event is None else [event]
+    outcomes.sort(key=lambda outcome: outcome.item)
     outcomes += [
         _outcome(recorded[name], image)
         for name, image in images.items()
@@ -152,22 +163,39 @@ def analyze(bench: Workbench, handover: Handover | None = None, *, jobs: int = 1
         transitions=transitions.done,
         dockerfiles=reads,
     )
-    if handover is not None or problems or any(isinstance(outcome, Failed) for outcome in outcomes):
+    if handover is not None:
         return analysis
 
+    failed = {outcome.item for outcome in outcomes if isinstance(outcome, Failed)} & {*enrollments}
+    origins = {(one.provider, one.host, one.path, one.branch): one for one in dockerfiles.origins}
+    if earlier is not None:
+        # What was read at an earlier commit of a branch that has moved since is to be read again.
+        origins |= {(one.provider, one.host, one.path, one.branch): one for one in earlier.origins}
+    covered = Covered(
+        tuple(sorted(enrollments)),
+        (earlier.dockerfiles if earlier is not None else 0)
+        + sum(one.dockerfiles for name, one in answers.items() if isinstance(one, Fetched) and name not in failed),
+        tuple(sorted(failed)),
+        not problems,
+        tuple(origins.values()),
+    )
     folders = [bench.root / bench.settings.state_dir / folder for folder in (IMAGES, BASE_IMAGES)]
 
     def keep(question: Question | None) -> None:
         dockerfiles.keep()
         if question is not None:
-            covered = Covered(tuple(sorted(selected)), sum(reads))
-            remember_analysis(question, joined(inputs, dockerfiles.inputs), folders, covered, dockerfiles.origins)
+            looked = [inputs, dockerfiles.inputs, *([earlier.inputs] if earlier is not None and earlier.inputs else [])]
+            remember_analysis(question, joined(*looked), folders, covered)
 
     return replace(analysis, keep=keep)
 
 
-def _selected(enrollments: Mapping[str, Enrollment], handover: Handover | None, file: str) -> Mapping[str, Enrollment]:
+def _selected(
+    enrollments: Mapping[str, Enrollment], handover: Handover | None, file: str, earlier: Covered | None
+) -> Mapping[str, Enrollment]:
     """Return the enrollments to analyze."""
+    if handover is None and earlier is not None:
+        return {name: one for name, one in enrollments.items() if name in earlier.failed}
     if handover is None:
         return enrollments
     enrollment = enrollments.get(handover.image)

@@ -38,6 +38,8 @@ class Fetched:
     """What the files of one image's build say: its Dockerfile, and what names it where that is not the enrollment."""
 
     readings: tuple[FileReading, ...]
+    dockerfiles: int = 0
+    """How many of them are Dockerfiles."""
 
 
 Answer = Fetched | ImageFactoryError
@@ -74,7 +76,8 @@ class Dockerfiles:
     def _answer(self, source: Source | None) -> Answer:
         assert source is not None
         try:
-            return Fetched(tuple(self._readings(source)))
+            readings = tuple(self._readings(source))
+            return Fetched(readings, len(readings) - _is_definition(source))
         except ImageFactoryError as error:
             return error
         except Exception as error:  # noqa: BLE001  (a plugin's defect fails its own images, and names the plugin)
@@ -85,7 +88,7 @@ class Dockerfiles:
 
     def _readings(self, source: Source) -> Iterator[FileReading]:
         content = self._content(source, source.dockerfile)
-        if not is_definition(source.dockerfile.rpartition("/")[2]):
+        if not _is_definition(source):
             yield FileReading(source.dockerfile, self._cache.read(content, build_options(source)))
             return
         text = content.decode("utf-8", "replace")
@@ -161,6 +164,10 @@ class Dockerfiles:
             declared = self._bench.settings.kargo.state_repository
             if declared is not None:
                 yield _plain_url(declared)
+
+
+def _is_definition(source: Source) -> bool:
+    return is_definition(source.dockerfile.rpartition("/")[2])
 
 
 def build_options(source: Source) -> BuildOptions:
