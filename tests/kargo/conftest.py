@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.kargo.judge import CannotJudge, Judge, program
+from tests.kargo.simulator.steps import JudgedSteps, Steps
+from tests.kargo.world import World, begun_world
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +20,16 @@ def judge() -> Iterator[Judge]:
         pytest.skip(str(reason))
     with Judge(found) as judge:
         yield judge
+
+
+@pytest.fixture(scope="session")
+def steps(judge: Judge) -> Steps:
+    """What runs the promotion steps of a simulated cluster."""
+    return JudgedSteps(judge)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """A GitHub, a GitLab and a registry, with a state repository in which nothing is enrolled yet."""
+    with begun_world(tmp_path) as world:
+        yield world

@@ -91,7 +91,6 @@ class World:
     registry: RegistryServer
     config: dict[str, Any]
     enrolled: list[dict[str, Any]] = field(default_factory=list)
-    _begun: int = 0
 
     @property
     def state_url(self) -> str:
@@ -134,19 +133,26 @@ class World:
         content = build_image(seed=seed, labels=labels or {}, platforms=("linux/amd64",), index=True)
         return str(self.registry.push(repository, list(tags), content))
 
-    def run(self, *arguments: str) -> str:
-        """Run a command on a fresh clone of the state repository, push what it commits, and return what it says."""
+    def run(self, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
+        """Run a command on a fresh clone of the state repository, as a person does, and return what it says.
+
+        Of `synth`, the manifests.
+        """
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             _git(Path(folder), "clone", "--quiet", str(self.bare), "checkout")
             place = Path(folder, "checkout", "image-factory")
-            environment = {"GITHUB_TOKEN": GITHUB_TOKEN, "GITLAB_TOKEN": GITLAB_TOKEN}
+            told = {"GITHUB_TOKEN": GITHUB_TOKEN, "GITLAB_TOKEN": GITLAB_TOKEN, **(environment or {})}
             words = [*arguments, f"--image-factory-dir={place}"]
-            code, said = run_command(words, environment, clock=self.clock, path=os.environ["PATH"])
+            code, said = run_command(words, told, clock=self.clock, path=os.environ["PATH"])
             if code:
                 raise AssertionError(f"{' '.join(arguments)} ended with {code}: {said}")
             if arguments[0] == "synth":
                 return (place / "dist" / "image-factory.k8s.yaml").read_text("utf-8")
             return said
+
+    def manifests(self) -> str:
+        """Return what `image-factory synth` makes of the folder as it is now."""
+        return self.run("synth", "--strict")
 
     # --- what is there --------------------------------------------------------------------------------
 
@@ -155,7 +161,7 @@ class World:
         cluster = Cluster(
             self.clock, steps, PublishedImages(self.registry), self.repository, SECRETS, os.environ["PATH"]
         )
-        cluster.apply(self.run("synth", "--strict"))
+        cluster.apply(self.manifests())
         return cluster
 
     def repository(self, url: str) -> Path:

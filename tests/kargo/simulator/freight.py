@@ -67,6 +67,13 @@ class Freight:
                 {"repoURL": each.repo_url, "id": each.id, "branch": each.branch, "message": each.message}
                 for each in self.commits
             ],
+            "status": {
+                "verifiedIn": {
+                    stage: {"verifiedAt": f"{at:%Y-%m-%dT%H:%M:%SZ}"} for stage, at in self.verified_in.items()
+                },
+                "approvedFor": {stage: {} for stage in self.approved_for},
+                "currentlyIn": {stage: {} for stage in self.currently_in},
+            },
         }
 
 

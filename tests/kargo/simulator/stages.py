@@ -173,9 +173,13 @@ class StageController:
             return False
         promotion = waiting[0]
         origins = [request["origin"]["name"] for request in document["spec"]["requestedFreight"]]
-        kept = {origin: each for origin, each in stage.inherited.items() if origin in origins}
+        kept = {
+            origin: each
+            for origin, each in stage.inherited.items()
+            if origin in origins and origin != promotion.freight.warehouse
+        }
         collection = {**kept, promotion.freight.warehouse: promotion.freight}
-        self._run(document, promotion, collection.values())
+        self._run(document, promotion, kept.values())
         stage.last, stage.inherited = promotion, collection
         self._hold(document, stage, promotion)
         if promotion.phase == "Succeeded":
@@ -189,7 +193,7 @@ class StageController:
                 each.currently_in.add(stage.name)
         return True
 
-    def _run(self, document: Document, promotion: Promotion, collection: Iterable[Freight]) -> None:
+    def _run(self, document: Document, promotion: Promotion, others: Iterable[Freight]) -> None:
         """Run a promotion's steps; a restarted controller begins with the first again (promotions.go, promote)."""
         project = self.resources.project()
         is_restarted = True
@@ -198,7 +202,7 @@ class StageController:
             promotion.result = self.steps.promote(
                 document,
                 promotion.freight.document(project),
-                collection=[each.document(project) for each in collection],
+                others=[each.document(project) for each in others],
                 tasks=list(self.resources.all("PromotionTask")),
                 secrets=self.secrets,
                 warehouses=list(self.resources.all("Warehouse")),

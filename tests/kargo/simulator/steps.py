@@ -46,12 +46,16 @@ class Steps(Protocol):
         stage: Document,
         freight: Document,
         *,
-        collection: Sequence[Document],
+        others: Sequence[Document],
         tasks: Sequence[Document],
         secrets: Secrets,
         warehouses: Sequence[Document],
     ) -> Promoted:
-        """Run the stage's promotion template with this Freight, from its first step."""
+        """Run the stage's promotion template with this Freight, from its first step.
+
+        Args:
+            others: the Freight of the stage's other origins.
+        """
         ...
 
 
@@ -77,7 +81,7 @@ class JudgedSteps:
         stage: Document,
         freight: Document,
         *,
-        collection: Sequence[Document],
+        others: Sequence[Document],
         tasks: Sequence[Document],
         secrets: Secrets,
         warehouses: Sequence[Document],
@@ -86,7 +90,7 @@ class JudgedSteps:
             "promote",
             stage=stage,
             freight=freight,
-            collection=collection,
+            collection=others,
             tasks=tasks,
             secrets=secrets,
             warehouses=warehouses,
