@@ -214,6 +214,71 @@ def test_schemas_that_do_not_fit_end_with_2(folder: Path, tmp_path: Path, capsys
     assert capsys.readouterr().out == ""
 
 
+LIMIT = "discoveryLimit is not between 1 and 100: 0"
+FIELD = "spec.subscriptions[0].image.discoveryLimit"
+
+
+def test_a_check_reads_the_file_as_it_lies_there_and_writes_nothing(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = folder / "dist" / "image-factory.k8s.yaml"
+    assert run(["synth"]) == 0
+    assert run(["synth", "--check"]) == 0
+    assert capsys.readouterr().out.endswith("dist/image-factory.k8s.yaml: 5 resources fit Kargo 1.11\n")
+    (folder / "images.yaml").write_text("[]")
+    text = output.read_text()
+    output.write_text(text.replace("discoveryLimit: 1", "discoveryLimit: 0", 1))
+    line = text.splitlines().index("        discoveryLimit: 1") + 1
+
+    assert run(["synth", "--check"]) == 2
+
+    assert capsys.readouterr().err.splitlines() == [
+        f"error: dist/image-factory.k8s.yaml:{line}: Warehouse/web: {FIELD}: {LIMIT}",
+        "1 finding in 5 resources",
+    ]
+    assert "discoveryLimit: 0" in output.read_text()
+    assert run(["synth", "--check", "--json"]) == 2
+    (found,) = json.loads(capsys.readouterr().out)["findings"]
+    assert (found["resource"], found["line"]) == ("Warehouse/web", line)
+
+
+def test_a_check_of_what_was_never_written_ends_with_2(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["synth", "--check"]) == 2
+    assert "image-factory synth writes it" in capsys.readouterr().err
+
+
+def test_without_kubectl_a_check_by_the_cluster_ends_with_5(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["synth"]) == 0
+    monkeypatch.setenv("PATH", "/nonexistent")
+
+    assert run(["synth", "--check", "--server"]) == 5
+    assert "kubectl is not on PATH" in capsys.readouterr().err
+
+
+def test_at_a_terminal_the_fields_that_change_are_shown(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["synth"]) == 0
+    (folder / "images.yaml").write_text(IMAGES.replace("7-alpine", "8-alpine"))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    capsys.readouterr()
+
+    assert run(["synth", "--diff", "--dry-run"]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1:3] == [
+        "  ~ Warehouse/redis",
+        "      spec.subscriptions[0].image.constraint: 7-alpine -> 8-alpine",
+    ]
+    assert lines[3].startswith("--- ")
+    assert run(["synth", "--diff", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["fields"] == {
+        "Warehouse/redis": [{"field": "spec.subscriptions[0].image.constraint", "old": "7-alpine", "new": "8-alpine"}]
+    }
+
+
 def test_a_flag_wins_over_the_environment_that_over_the_file_and_that_over_the_default(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

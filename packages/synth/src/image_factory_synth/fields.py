@@ -90,7 +90,7 @@ def written(
 
 
 @dataclass(frozen=True, slots=True)
-class _Rule:
+class Rule:
     """A field's declaration as one version of Kargo takes it."""
 
     name: str
@@ -100,9 +100,10 @@ class _Rule:
 
 
 @lru_cache(maxsize=256)
-def _rules(record: type[Any], version: KargoVersion) -> tuple[_Rule, ...]:
+def rules(record: type[Any], version: KargoVersion) -> tuple[Rule, ...]:
+    """Return the fields that a record declares, in their order, as this version of Kargo takes them."""
     return tuple(
-        _Rule(found.name, found.metadata["written"], _refusal(found.metadata["written"], version))
+        Rule(found.name, found.metadata["written"], _refusal(found.metadata["written"], version))
         for found in fields(record)
         if "written" in found.metadata
     )
@@ -125,7 +126,7 @@ def document(record: Any, version: KargoVersion) -> Document:
         UnsafeValue: a text could become an expression.
     """
     values: Document = {}
-    for rule in _rules(record.__class__, version):
+    for rule in rules(record.__class__, version):
         value = getattr(record, rule.name)
         if value is None or (not rule.written.required and value in ((), {})):
             continue
@@ -138,13 +139,13 @@ def document(record: Any, version: KargoVersion) -> Document:
 def _value(value: Any, rule: Written, version: KargoVersion) -> Any:
     kind = value.__class__
     if kind is str:
-        return _text(value, rule)
+        return check_text(value, rule)
     if kind is bool:
         return value
     if kind is Expression:
         return value.text
     if kind is int:
-        return _number(value, rule)
+        return check_number(value, rule)
     if kind is timedelta:
         return go_duration(value)
     if kind is tuple:
@@ -184,7 +185,12 @@ def expression_of(value: object, places: Mapping[str, str]) -> str:
     return json.dumps(value)
 
 
-def _text(value: str, rule: Written) -> str:
+def check_text(value: str, rule: Written) -> str:
+    """Return a text that is no expression and keeps the field's limits.
+
+    Raises:
+        RefusedByKargo, UnsafeValue: it is not one.
+    """
     _plain(value, rule.key)
     if rule.max_length is not None and len(value) > rule.max_length:
         raise RefusedByKargo(
@@ -203,7 +209,8 @@ def _plain(value: str, key: str) -> str:
     return value
 
 
-def _number(value: int, rule: Written) -> int:
+def check_number(value: int, rule: Written) -> int:
+    """Return a number within the field's limits; raises RefusedByKargo otherwise."""
     too_small = rule.minimum is not None and value < rule.minimum
     if too_small or (rule.maximum is not None and value > rule.maximum):
         raise RefusedByKargo(

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from image_factory.errors import NotFound, UnknownPlugin, UserError
-from image_factory_synth.checking import path_of, steps_of
+from image_factory.errors import NotFound, UnknownPlugin
+from image_factory_synth.checking import steps_of
+from image_factory_synth.read_back import path_of
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
@@ -41,10 +42,6 @@ _UNCHECKED = frozenset(
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _EXPRESSION = re.compile(r"\$\{[{%]")
 _STEP_FILE = "-config.json"
-
-
-class SchemaViolation(UserError):
-    """A resource does not fit the schema of its kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +181,7 @@ def _step_violations(document: Mapping[str, Any], schemas: Schemas) -> Iterator[
 
 
 def _fit(
-    validator: Validator, value: object, at: tuple[str | int, ...], *, with_expressions: bool = False
+    validator: Validator, value: Any, at: tuple[str | int, ...], *, with_expressions: bool = False
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
     for error in validator.iter_errors(value):
         if not (with_expressions and _is_open(error)):
@@ -223,7 +220,7 @@ def _validator(schema: _Same, beside: _Same | None = None) -> Validator:
     except ModuleNotFoundError as missing:
         raise UnknownPlugin("schemas cannot be checked here", hint=f"pip install '{EXTRA}'") from missing
     others = {} if beside is None else beside.value
-    registry: Any = Registry().with_resources(  # type: ignore[var-annotated]
+    registry: Any = Registry().with_resources(
         (name, Resource.from_contents(of, default_specification=DRAFT202012)) for name, of in others.items()
     )
     return Draft202012Validator(schema.value, registry=registry)
@@ -231,23 +228,3 @@ def _validator(schema: _Same, beside: _Same | None = None) -> Validator:
 
 def _with_free_metadata(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {**schema, "properties": {**schema.get("properties", {}), "metadata": {"type": "object"}}}
-
-
-def check_resources(text: str, schemas: Schemas) -> int:
-    """Check every resource of a YAML stream and return how many there are.
-
-    Raises:
-        SchemaViolation: one does not fit; the message shows the first, and how many more problems there are.
-    """
-    count = 0
-    found: list[str] = []
-    for document in yaml.load_all(text, _Loader):
-        if document is None:
-            continue
-        count += 1
-        name = f"{document.get('kind')}/{document.get('metadata', {}).get('name')}"
-        found += (f"{name}: {problem}" for problem in problems(document, schemas))
-    if found:
-        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        raise SchemaViolation(f"{found[0]}{more}", hint="choose the Kargo version that these schemas are of")
-    return count

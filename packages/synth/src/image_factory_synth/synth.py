@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from image_factory.model.settings import Settings
     from image_factory.ports import BuildTrigger, FileUpdater, Source
     from image_factory.shell.read_ahead import ReadAhead
+    from image_factory_synth.differences import Difference
     from image_factory_synth.kargo import Cdk8s
     from image_factory_synth.stages import Providers
     from image_factory_synth.synthesize import BudgetOf, Synthesis
@@ -43,6 +44,11 @@ class Run:
     def diff(self) -> str:
         """The change of the file as a unified diff, which takes a while; empty where there is none."""
         return "" if self.synthesis is None else self.synthesis.diff()
+
+    @property
+    def differences(self) -> dict[str, tuple[Difference, ...]]:
+        """The fields that change, by resource, which takes a while."""
+        return {} if self.synthesis is None else self.synthesis.differences()
 
 
 def synth(
@@ -126,13 +132,14 @@ def _synth(
     question: Question,
 ) -> Run:
     from image_factory.shell.settings import find_root, load_settings
-    from image_factory.state.layout import BASE_IMAGES, IMAGES, SETTINGS_FILE
+    from image_factory.state.layout import BASE_IMAGES, IMAGES, REQUESTS, SETTINGS_FILE
     from image_factory_synth.synthesize import synthesize
 
     root = find_root(folder, environ, cwd)
     settings = load_settings(root, environ, flags, cwd=cwd)
     state = root / settings.state_dir
-    before = look([root / SETTINGS_FILE, root / settings.images_file], [state / IMAGES, state / BASE_IMAGES])
+    shown = [state / REQUESTS] if settings.catalog.enabled else []
+    before = look([root / SETTINGS_FILE, root / settings.images_file], [state / IMAGES, state / BASE_IMAGES, *shown])
     budget_of = None if budgets is None else _asked_later(budgets, root, settings)
     providers = None if plugins is None else _LoadedLater(plugins, root, settings)
     synthesis = synthesize(

@@ -146,6 +146,20 @@ def synthesize(
         folders=(str(settings.state_dir), str(settings.dist_dir)),
         author=settings.commit,
     ).planned
+    broken = {**images.broken, **bases.broken}
+    if settings.catalog.enabled:
+        from image_factory_synth.catalog import Known, catalog
+
+        requests = store.requests()
+        broken |= requests.broken
+        known = Known(
+            enrollments=tuple(entry.enrollment for entry in enrolled.enrollments),
+            images=images.records,
+            bases=bases.records,
+            requests=requests.records,
+        )
+        for name, document in catalog(known, settings.catalog, providers):
+            rendering.add(Chart(f"catalog-{name}", (document,)))
     rendering.flush()
     # There is time for it while charts are rendered.
     for save in saves:
@@ -169,7 +183,7 @@ def synthesize(
         rendered=rendering.count,
         failures=enrolled.problems,
         refused=tuple(found for found in planned.outcomes if isinstance(found, Failed)),
-        broken={**images.broken, **bases.broken},
+        broken=broken,
         skipped=tuple(found for found in planned.outcomes if isinstance(found, Skipped)),
         pinned=planned.pinned,
         notes=planned.notes,

@@ -32,13 +32,17 @@ _SHOWN = 10
 @click.option("--report", "with_report", is_flag=True, help="Show how many requests a day each registry gets.")
 @click.option("--json", "as_json", is_flag=True, help="Write the outcome as JSON.")
 @click.option("--dry-run", is_flag=True, help="Write nothing.")
-@click.option("--diff", "with_diff", is_flag=True, help="Show what changes in the file.")
+@click.option("--diff", "with_diff", is_flag=True, help="Show which fields change, and the file's lines.")
 @click.option("--strict", is_flag=True, help="End with 3 where a state file is unreadable or an image is left out.")
 @click.option(
     "--crds",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Check the result against the schemas in this folder: crds/*.yaml, subscriptions/*.json.",
+    help="Check against the schemas in this folder: crds/*.yaml, subscriptions/*.json, steps/*.json.",
 )
+@click.option(
+    "--server", is_flag=True, help="Check against the cluster of kubectl's context; it changes nothing there."
+)
+@click.option("--check", "only_check", is_flag=True, help="Write nothing: check the file as it lies there.")
 def command(
     directory: Path | None,
     log_format: LogFormat,
@@ -53,16 +57,23 @@ def command(
     with_diff: bool,
     strict: bool,
     crds: Path | None,
+    server: bool,
+    only_check: bool,
 ) -> int:
     """Write the Kargo resources to dist/image-factory.k8s.yaml.
 
     From images.yaml and state/: a Namespace, a Project with its ProjectConfig, and a Warehouse for each
     image that can be watched. Only what changed is rendered again.
 
+    With --check the file that lies there is checked: each resource, and whether what they refer to is there.
+    With --crds or --server, and without --check, nothing is written that does not fit.
+
     A flag wins over the environment (IMAGE_FACTORY_KARGO_NAMESPACE), that over config.yaml (kargo.namespace).
     """
     flags = {"namespace": namespace, "base_interval": base_interval, "managed_interval": managed_interval}
     settings = {f"kargo.{name}": value for name, value in flags.items()}
+    if only_check:
+        return _check_file(directory, settings, kargo_version, crds, server=server, as_json=as_json)
     synth = functools.partial(
         _synth(),
         directory,
@@ -73,13 +84,18 @@ def command(
         plugins=_plugins,
         overrides=settings,
     )
-    checked = None if crds is None else _check(synth(dry_run=True), crds)  # what does not fit is not written
+    checked = None
+    if crds is not None or server:
+        checked = _inspected(synth(dry_run=True), crds, server=server)
+        if checked.findings:  # what does not fit is not written
+            return _tell(checked, as_json=as_json)
     run = synth(dry_run=dry_run)
     found = run.report
     if as_json:
-        sys.stdout.write(json.dumps({**found, "diff": run.diff} if with_diff else found, indent=2) + "\n")
+        sys.stdout.write(json.dumps({**found, **_diff(run)} if with_diff else found, indent=2) + "\n")
     elif log_format != "json":  # with a program's log, nothing but its lines is said
-        sys.stdout.write("".join(f"{line}\n" for line in _lines(found, dry_run=dry_run)))
+        fields = run.differences if with_diff and sys.stdout.isatty() else {}
+        sys.stdout.write("".join(f"{line}\n" for line in _lines(found, fields, dry_run=dry_run)))
         if with_report:
             _write_traffic(found)
         if with_diff:
@@ -89,7 +105,7 @@ def command(
         configure_logs(log_format, log_level)
         _warn(found["problems"])
     if checked is not None:
-        sys.stderr.write(f"{_count(checked, 'resource')} checked against the schemas in {crds}\n")
+        sys.stderr.write(f"{_fitting(checked)}\n")
 
     from image_factory_synth.report import exit_code
 
@@ -130,8 +146,16 @@ def _budgets(root: Path, settings: Any) -> Callable[[Any], Any]:
     return budget_of
 
 
-def _lines(found: Mapping[str, Any], *, dry_run: bool) -> Iterator[str]:
-    """Yield the summary: what became of the file, then what was added, changed and removed."""
+def _diff(run: Any) -> dict[str, Any]:
+    changed = {
+        resource: [{"field": each.field, "old": each.old, "new": each.new} for each in fields]
+        for resource, fields in run.differences.items()
+    }
+    return {"diff": run.diff, "fields": changed}
+
+
+def _lines(found: Mapping[str, Any], fields: Mapping[str, Any], *, dry_run: bool) -> Iterator[str]:
+    """Yield the summary: what became of the file, then what was added, changed and removed, and in which fields."""
     output = os.path.relpath(found["output"])
     counts = [(mark, word, found[word]) for mark, word in (("+", "added"), ("~", "changed"), ("-", "removed"))]
     if not any(names for _, _, names in counts):
@@ -142,7 +166,9 @@ def _lines(found: Mapping[str, Any], *, dry_run: bool) -> Iterator[str]:
     does = "would hold" if dry_run else "holds"
     yield f"{output} {does} {_count(found['resources'], 'resource')} for Kargo {found['kargoVersion']}: {told}"
     for mark, _, names in counts:
-        yield from (f"  {mark} {name}" for name in names[:_SHOWN])
+        for name in names[:_SHOWN]:
+            yield f"  {mark} {name}"
+            yield from (f"      {field}" for field in fields.get(name, ())[:_SHOWN])
         if len(names) > _SHOWN:
             yield f"  {mark} and {len(names) - _SHOWN} more"
 
@@ -186,9 +212,52 @@ def _warn(problems: Sequence[Mapping[str, Any]]) -> None:
         log.log(level, "%s", text, extra={**fields, "hint": problem["hint"]})
 
 
-def _check(run: Any, folder: Path) -> int:
-    """Return how many resources fit the schemas in `folder`; raises what says which does not."""
-    from image_factory_synth.schemas import check_resources, load_schemas
+def _check_file(
+    directory: Path | None,
+    flags: Mapping[str, str | None],
+    version: str | None,
+    crds: Path | None,
+    *,
+    server: bool,
+    as_json: bool,
+) -> int:
+    _synth()
+    from image_factory.shell.settings import find_root, load_settings
+    from image_factory_synth.inspection import inspect_file
 
-    text = run.text if run.text is not None else Path(run.report["output"]).read_text("utf-8")
-    return check_resources(text, load_schemas(folder))
+    root = find_root(directory, os.environ, Path.cwd())
+    settings = load_settings(root, os.environ, {"kargo.version": version, **flags}, cwd=Path.cwd())
+    return _tell(inspect_file(root, settings, crds=crds, server=server), as_json=as_json)
+
+
+def _inspected(run: Any, crds: Path | None, *, server: bool) -> Any:
+    from image_factory_synth.inspection import inspect_text
+    from image_factory_synth.versions import KargoVersion
+
+    output = Path(run.report["output"])
+    text = run.text if run.text is not None else output.read_text("utf-8")
+    return inspect_text(text, output, KargoVersion.parse(run.report["kargoVersion"]), crds=crds, server=server)
+
+
+def _tell(checked: Any, *, as_json: bool) -> int:
+    """Say what was found, one line each, and return 2 where something was."""
+    if as_json:
+        sys.stdout.write(json.dumps(checked.report(), indent=2) + "\n")
+    elif not checked.findings:
+        sys.stdout.write(f"{_fitting(checked)}\n")
+    else:
+        output = os.path.relpath(checked.output)
+        for found in checked.findings:
+            place = output if found.line is None else f"{output}:{found.line}"
+            sys.stderr.write(f"error: {place}: {found}\n")
+            if found.hint:
+                sys.stderr.write(f"hint: {found.hint}\n")
+        sys.stderr.write(f"{_count(len(checked.findings), 'finding')} in {_count(checked.resources, 'resource')}\n")
+    return 2 if checked.findings else 0
+
+
+def _fitting(checked: Any) -> str:
+    *others, last = checked.against
+    against = f"{', '.join(others)} and {last}" if others else last
+    fit = "fits" if checked.resources == 1 else "fit"
+    return f"{os.path.relpath(checked.output)}: {_count(checked.resources, 'resource')} {fit} {against}"
