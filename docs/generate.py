@@ -397,14 +397,21 @@ def render(paragraphs: Iterable[str]) -> str:
 
 def generated() -> Iterator[tuple[Path, str]]:
     """Yield every generated file with its text: the pages, and the schemas that images.yaml files name."""
-    from image_factory.usecases.schema import IMAGES_SCHEMA, SETTINGS_SCHEMA, images_schema, settings_schema
+    from image_factory.usecases.schema import (
+        IMAGES_SCHEMA,
+        SETTINGS_SCHEMA,
+        catalog_schemas,
+        images_schema,
+        settings_schema,
+    )
 
     for name, page in PAGES.items():
         yield REFERENCE / f"{name}.md", render(page())
     for written, parts in PARTS.items():
         yield written, with_parts(written, parts)
     yield INDEX, render(index_page())
-    for name, schema in ((IMAGES_SCHEMA, images_schema()), (SETTINGS_SCHEMA, settings_schema())):
+    schemas = {IMAGES_SCHEMA: images_schema(), SETTINGS_SCHEMA: settings_schema(), **catalog_schemas()}
+    for name, schema in schemas.items():
         yield SCHEMAS / name, json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 

@@ -10,8 +10,9 @@ import yaml
 
 from image_factory.decide.discovery import base_configuration
 from image_factory.errors import Conflict, InvalidSettings, NotFound, UserError
+from image_factory.model.cluster import CatalogSettings
 from image_factory.model.enrollment import Enrollment
-from image_factory.model.image_state import BaseState, ImageConfiguration, ImageRuntime, ImageState
+from image_factory.model.image_state import BaseRuntime, BaseState, ImageConfiguration, ImageRuntime, ImageState
 from image_factory.model.settings import KargoSettings, RegistrySettings, Settings
 from image_factory.oci.reference import Reference, Repository
 from image_factory.state.codec import dump
@@ -50,6 +51,12 @@ class Plain:
 
     def finish(self) -> list[str]:
         return self._texts
+
+
+def listed(folder: Path, kind: str) -> list[str]:
+    """The names of the output's resources of one kind."""
+    documents = yaml.safe_load_all((folder / "dist" / "image-factory.k8s.yaml").read_text())
+    return [document["metadata"]["name"] for document in documents if document["kind"] == kind]
 
 
 class Refuse(Plain):
@@ -103,6 +110,40 @@ def test_every_image_gets_its_warehouse_with_and_without_state(folder: Path) -> 
     assert result.resources == 7
     assert result.added[-1] == "Warehouse/web"
     assert (result.changed, result.removed, result.failures, result.broken, result.skipped) == ((), (), (), {}, ())
+
+
+def test_the_catalog_is_written_where_a_setting_asks_for_it(folder: Path) -> None:
+    run(folder)
+    without = listed(folder, "ConfigMap")
+    run(folder, Settings(catalog=CatalogSettings(enabled=True)))
+
+    assert without == []
+    assert listed(folder, "ConfigMap") == [f"image-factory-{name}" for name in ("web", "postgres", "redis", "node-22")]
+
+
+def test_what_is_observed_of_a_base_renders_its_entity_anew_and_nothing_else(folder: Path) -> None:
+    settings = Settings(catalog=CatalogSettings(enabled=True))
+    run(folder, settings)
+    base = BaseState(
+        configuration=base_configuration("node-22", Reference.parse("node:22")),
+        runtime=BaseRuntime(current_digest=f"sha256:{'1' * 64}"),
+    )
+    (folder / "state" / "base-images" / "node-22.yaml").write_text(dump(base))
+    renderer = Plain()
+
+    result = synthesize(folder, settings, renderer)
+
+    assert renderer.rendered == ["catalog-node-22"]
+    assert result.changed == ("ConfigMap/image-factory-node-22",)
+
+
+def test_a_request_that_cannot_be_read_is_told_where_it_is_shown(folder: Path) -> None:
+    requests = folder / "state" / "rebuild-requests"
+    requests.mkdir()
+    (requests / "web.yaml").write_text("- no request\n")
+
+    assert run(folder).broken == {}
+    assert list(run(folder, Settings(catalog=CatalogSettings(enabled=True))).broken) == ["web"]
 
 
 def test_a_published_version_changes_how_the_image_is_watched(folder: Path) -> None:

@@ -24,7 +24,7 @@ from image_factory.errors import (
     RemoteRefused,
     Unavailable,
 )
-from image_factory.ports import ChangeProposal, FileEdit, SourceRepository
+from image_factory.ports import CatalogSource, ChangeProposal, FileEdit, SourceRepository
 from image_factory.shell.git_program import Git
 from image_factory.testing.git_server import GitServer
 from image_factory.testing.github_server import GitHubServer
@@ -118,6 +118,15 @@ class TestPublic(SourceContract):
 
 
 # --- requests and answers -----------------------------------------------------------------------------------
+
+
+def test_a_portal_finds_the_repository_and_its_workflow(source: GitHubSource, web: SourceRepository) -> None:
+    assert isinstance(source, CatalogSource)
+    assert source.catalog_annotations(web, "web.yml") == {
+        "github.com/project-slug": web.path,
+        "github.com/workflows": "web.yml",
+    }
+    assert source.catalog_annotations(web, "") == {"github.com/project-slug": web.path}
 
 
 def test_a_branch_costs_one_request_and_a_file_one(

@@ -22,7 +22,7 @@ from image_factory.errors import (
     RemoteRefused,
     Unavailable,
 )
-from image_factory.ports import ChangeProposal, FileEdit, SourceRepository
+from image_factory.ports import CatalogSource, ChangeProposal, FileEdit, SourceRepository
 from image_factory.shell.git_program import Git
 from image_factory.testing.git_server import GitServer
 from image_factory.testing.gitlab_server import GitLabServer, MergeRequest
@@ -496,6 +496,11 @@ def test_a_binary_file_is_committed_byte_for_byte(
     assert read_behind(server, "image-factory/x", "b.bin") == content
     sent = next(one.request for one in server.exchanges if one.request.path.endswith("/repository/commits"))
     assert base64.b64encode(content) in sent.body
+
+
+def test_a_portal_finds_the_project(source: GitLabSource, web: SourceRepository) -> None:
+    assert isinstance(source, CatalogSource)
+    assert source.catalog_annotations(web, "") == {"gitlab.com/project-slug": PROJECT}
 
 
 def test_pages_of_the_web_are_on_the_host(source: GitLabSource, web: SourceRepository, server: GitLabServer) -> None:

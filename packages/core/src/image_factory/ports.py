@@ -271,6 +271,18 @@ class Source(Protocol):
         ...
 
 
+@runtime_checkable
+class CatalogSource(Protocol):
+    """What a `Source` may be beside: one whose repositories a developer portal has pages for."""
+
+    def catalog_annotations(self, repository: SourceRepository, workflow: str) -> Mapping[str, str]:
+        """Return the annotations by which Backstage finds the repository and the runs of its workflow.
+
+        `workflow` is a file's name, or empty where builds have none. Asks no network.
+        """
+        ...
+
+
 class RunStatus(StrEnum):
     QUEUED = "queued"
     RUNNING = "running"

@@ -11,6 +11,7 @@ from image_factory.model.enrollment import Enrollment, Source, Update
 from image_factory.model.settings import CommitSettings, KargoSettings, RegistrySettings, Settings
 from image_factory.state.images_yaml import read_images
 from image_factory.usecases.schema import (
+    catalog_schemas,
     field_words,
     images_reference,
     images_schema,
@@ -118,13 +119,65 @@ def test_every_field_is_described(record: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "schema"), [("images.schema.json", images_schema()), ("config.schema.json", settings_schema())]
+    ("file", "schema"),
+    [
+        ("images.schema.json", images_schema()),
+        ("config.schema.json", settings_schema()),
+        *catalog_schemas().items(),
+    ],
 )
 def test_the_schema_that_is_checked_in_is_that_of_the_code(file: str, schema: dict[str, Any]) -> None:
-    """To renew it: image-factory schema [--config] > docs/schema/FILE."""
+    """To renew it: hatch run docs."""
     checked_in = json.loads((ROOT / "docs" / "schema" / file).read_text(encoding="utf-8"))
 
     assert checked_in == schema
+
+
+ENTITY: dict[str, Any] = {
+    "apiVersion": "image-factory.io/v1alpha1",
+    "kind": "BaseImage",
+    "metadata": {"name": "node", "annotations": {"image-factory.io/rebuild-status": "pending"}},
+    "spec": {
+        "type": "base-image",
+        "lifecycle": "production",
+        "owner": "upstream",
+        "upstream": {"registry": "docker.io", "repository": "library/node"},
+    },
+}
+
+
+def test_an_entity_fits_with_what_backstage_adds_to_it() -> None:
+    schema = jsonschema.Draft7Validator(catalog_schemas()["base-image.schema.json"])
+    returned = {**ENTITY, "relations": [], "status": {}, "metadata": {**ENTITY["metadata"], "uid": "1", "etag": "2"}}
+
+    assert schema.is_valid(ENTITY)
+    assert schema.is_valid(returned)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        pytest.param({"kind": "ManagedImage"}, id="of another kind"),
+        pytest.param({"apiVersion": "backstage.io/v1alpha1"}, id="of another version"),
+        pytest.param({"spec": {**ENTITY["spec"], "onwer": "x"}}, id="a misspelt key"),
+        pytest.param({"spec": {"type": "base-image"}}, id="without an owner"),
+        pytest.param({"metadata": {"name": "a b"}}, id="a name with a blank"),
+        pytest.param({"metadata": {"name": "a", "annotations": {"a b": "x"}}}, id="an annotation with a blank"),
+        pytest.param(
+            {"metadata": {"name": "a", "annotations": {"image-factory.io/rebuild-status": "soon"}}},
+            id="a status that there is not",
+        ),
+    ],
+)
+def test_what_is_no_entity_does_not_fit(broken: dict[str, Any]) -> None:
+    schema = jsonschema.Draft7Validator(catalog_schemas()["base-image.schema.json"])
+
+    assert not schema.is_valid({**ENTITY, **broken})
+
+
+def test_the_schemas_of_entities_are_of_the_dialect_that_they_name() -> None:
+    for schema in catalog_schemas().values():
+        jsonschema.Draft7Validator.check_schema(schema)
 
 
 def test_the_reference_pages_name_every_key_and_every_variable() -> None:

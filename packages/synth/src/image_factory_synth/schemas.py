@@ -31,14 +31,18 @@ EXTRA = "image-factory-synth[validate]"
 _UNCHECKED = frozenset(
     {
         ("v1", "Namespace"),
+        ("v1", "ConfigMap"),
         ("v1", "ServiceAccount"),
         ("rbac.authorization.k8s.io/v1", "Role"),
         ("rbac.authorization.k8s.io/v1", "RoleBinding"),
+        ("rbac.authorization.k8s.io/v1", "ClusterRole"),
         ("batch/v1", "CronJob"),
         ("argoproj.io/v1alpha1", "AnalysisTemplate"),
+        ("external-secrets.io/v1", "ExternalSecret"),
+        ("kyverno.io/v1", "ClusterPolicy"),
     }
 )
-"""Resources of Kubernetes itself, which no CRD describes, and of Argo Rollouts: checked where its CRD lies there."""
+"""Resources of Kubernetes itself, which no CRD describes, and of other projects: checked where their CRDs lie there."""
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _EXPRESSION = re.compile(r"\$\{[{%]")
 _STEP_FILE = "-config.json"

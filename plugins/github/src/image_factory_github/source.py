@@ -158,6 +158,10 @@ class GitHubSource:
         at = quote(checked_ref(revision or "HEAD"), safe="/")
         return f"{page}/tree/{at}" if path is None else f"{page}/blob/{at}/{quote(checked_path(path), safe='/')}"
 
+    def catalog_annotations(self, repository: SourceRepository, workflow: str) -> Mapping[str, str]:
+        slug = {"github.com/project-slug": self._hosts.full_name(repository)}
+        return slug | ({"github.com/workflows": workflow} if workflow else {})
+
     # --- for this plugin's other files -----------------------------------------------------------------
 
     def at(self, repository: SourceRepository) -> str:

@@ -181,6 +181,9 @@ class GitLabSource:
         at = quote(checked_ref(revision or "HEAD"), safe="/")
         return f"{page}/-/tree/{at}" if path is None else f"{page}/-/blob/{at}/{quote(checked_path(path), safe='/')}"
 
+    def catalog_annotations(self, repository: SourceRepository, workflow: str) -> Mapping[str, str]:
+        return {"gitlab.com/project-slug": self.project(repository).path}
+
     # --- for this plugin's other files -----------------------------------------------------------------
 
     def project(self, repository: SourceRepository) -> Project:

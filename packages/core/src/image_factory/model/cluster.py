@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
+from image_factory.model.catalog import REFERENCE
 from image_factory.model.enrollment import Duration, Label, Record
 from image_factory.model.field_types import Regex, matching
 
@@ -44,6 +45,38 @@ Sender = Literal[
     "github", "gitlab", "gitea", "bitbucket", "dockerhub", "quay", "harbor", "azure", "artifactory", "generic"
 ]
 """What can tell Kargo of a push, in Kargo's words; `generic` is anything else that can call a URL."""
+LabelKey = Annotated[
+    str,
+    AfterValidator(
+        matching(
+            re.compile(
+                r"(?:[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?\Z"
+            ),
+            "a label's key",
+            "write one such as example.com/catalog",
+        )
+    ),
+]
+LabelValue = Annotated[
+    str,
+    AfterValidator(
+        matching(
+            re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?\Z"),
+            "a label's value",
+            "write at most 63 letters, digits and inner - _ .",
+        )
+    ),
+]
+EntityReference = Annotated[
+    str,
+    AfterValidator(
+        matching(
+            re.compile(rf"{REFERENCE}\Z"),
+            "a reference to an entity",
+            "write one such as platform or group:default/platform",
+        )
+    ),
+]
 
 
 class SecretSettings(Record):
@@ -81,3 +114,20 @@ class KyvernoSettings(Record):
     """Where they lie, under the same names, with Kargo's labels."""
     cluster_role: bool = Field(default=True, examples=["false"])
     """Whether to write the ClusterRole that lets Kyverno copy Secrets; `false` where it may already."""
+
+
+class CatalogSettings(Record):
+    """Backstage entities of all images, as ConfigMaps beside Kargo's resources."""
+
+    enabled: bool = Field(default=False, examples=["true"])
+    """Whether synth writes them."""
+    namespace: Label = Field(default="backstage", examples=["backstage"])
+    """The namespace that they lie in, which must be there."""
+    labels: dict[LabelKey, LabelValue] = Field(
+        default_factory=lambda: {"eda.io/backstage-catalog": "true"}, examples=['{example.com/catalog: "true"}']
+    )
+    """The labels by which the portal finds them; `eda.io/backstage-catalog: "true"` where none are given."""
+    owner: EntityReference = Field(default="unknown", examples=["platform"])
+    """The owner of images whose enrollment names none."""
+    lifecycle: Label = Field(default="production", examples=["experimental"])
+    """The lifecycle of images whose enrollment names none."""

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from image_factory.model.cluster import (
+    CatalogSettings,
     Environment,
     ExternalSecretsSettings,
     KyvernoSettings,
@@ -214,6 +215,8 @@ class Settings(Record):
     """Who commits state, and whether it is pushed."""
     kargo: KargoSettings = KargoSettings()
     """What synth needs to know of the cluster."""
+    catalog: CatalogSettings = CatalogSettings()
+    """Backstage entities of all images."""
     plugins: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """One free map a plugin, under the plugin's name; the plugin checks it."""
 

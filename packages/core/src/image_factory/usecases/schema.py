@@ -16,7 +16,20 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from image_factory.model.cluster import ExternalSecretsSettings, KyvernoSettings, SecretSettings
+from image_factory.model.catalog import (
+    PREFIX,
+    Annotation,
+    BaseImageEntity,
+    BaseImageSpec,
+    EntityMetadata,
+    EntityPolicy,
+    EntitySource,
+    ManagedImageEntity,
+    ManagedImageSpec,
+    RebuildStatus,
+    UpstreamImage,
+)
+from image_factory.model.cluster import CatalogSettings, ExternalSecretsSettings, KyvernoSettings, SecretSettings
 from image_factory.model.enrollment import UPDATE_TYPES, Enrollment, Exemption, Metadata, Source, Update
 from image_factory.model.settings import (
     CommitSettings,
@@ -34,6 +47,13 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 BASE_URL = "https://raw.githubusercontent.com/craigedmunds/image-factory/main/docs/schema"
 IMAGES_SCHEMA = "images.schema.json"
 SETTINGS_SCHEMA = "config.schema.json"
+CATALOG_SCHEMAS: Mapping[str, tuple[type[BaseModel], ...]] = {
+    "managed-image.schema.json": (ManagedImageEntity, EntityMetadata, ManagedImageSpec, EntitySource, EntityPolicy),
+    "base-image.schema.json": (BaseImageEntity, EntityMetadata, BaseImageSpec, UpstreamImage),
+}
+"""The records of each kind of catalog entity, itself first, by the name of its JSON Schema."""
+_OLD_DIALECT = "http://json-schema.org/draft-07/schema#"
+"""What Backstage's validators take."""
 
 _IMAGE_RECORDS: tuple[type[BaseModel], ...] = (Enrollment, Source, Update, Metadata, Exemption)
 _SETTINGS: dict[str, type[BaseModel]] = {
@@ -48,6 +68,7 @@ _SETTINGS: dict[str, type[BaseModel]] = {
     "kargo.credentials.PROVIDER": SecretSettings,
     "kargo.externalSecrets": ExternalSecretsSettings,
     "kargo.kyverno": KyvernoSettings,
+    "catalog": CatalogSettings,
 }
 """The records of config.yaml, by where in it they stand."""
 _TAG_KEYS = ("allowTags", "tag", "constraint")
@@ -97,6 +118,39 @@ def settings_schema() -> dict[str, Any]:
         "type": ["object", "null"],
         "$defs": definitions,
     }
+
+
+def catalog_schemas() -> dict[str, dict[str, Any]]:
+    """Return the JSON Schema of each kind of catalog entity, by file name.
+
+    Backstage adds to what it was given: relations, a status, further metadata. An entity that it returns
+    fits these, too.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for name, records in CATALOG_SCHEMAS.items():
+        definitions = _definitions(records)
+        entity = definitions.pop(records[0].__name__)
+        metadata = definitions["EntityMetadata"]
+        for grown in (entity, metadata):
+            del grown["additionalProperties"]
+        for of in (entity, *definitions.values()):
+            named = of.get("required", [])
+            always = [key for key, value in of["properties"].items() if "const" in value]
+            of["required"] = [*always, *named]
+        metadata["properties"]["annotations"] |= {
+            "properties": {
+                f"{PREFIX}{Annotation.REBUILD_STATUS}": {"enum": [status.value for status in RebuildStatus]}
+            },
+            "additionalProperties": False,
+        }
+        found[name] = {
+            "$schema": _OLD_DIALECT,
+            "$id": f"{BASE_URL}/{name}",
+            "title": entity["properties"]["kind"]["const"],
+            **entity,
+            "$defs": definitions,
+        }
+    return found
 
 
 def _required_by_kind(always: list[str]) -> dict[str, Any]:
