@@ -133,3 +133,21 @@ def test_a_quarantine_ends_when_other_inputs_are_due() -> None:
 
     assert wait is not None
     assert wait.until == NOON + HOUR
+
+
+@pytest.mark.parametrize(
+    ("changes", "until"),
+    [
+        pytest.param(None, 2, id="nothing else is known to come"),
+        pytest.param(1, 1, id="other inputs come before the next attempt"),
+        pytest.param(3, 2, id="they come after it"),
+        pytest.param(0, 2, id="they are there, and failed as well"),
+    ],
+)
+def test_a_wait_ends_when_other_inputs_are_due_before_it(changes: int | None, until: int) -> None:
+    changes_at = None if changes is None else NOON + changes * HOUR
+
+    wait = backing_off(Failures(2, NOON), retry_delay=HOUR, quarantine_after=3, now=NOON, changes_at=changes_at)
+
+    assert wait is not None
+    assert (wait.reason, wait.until) == (Reason.BACKING_OFF, NOON + until * HOUR)

@@ -298,3 +298,18 @@ def test_the_next_instant_is_the_first_end_of_a_wait() -> None:
     world.now = START + timedelta(days=8)
 
     assert world.plan().next_at == AGED + timedelta(minutes=30)
+
+
+def test_a_wait_after_a_failure_ends_when_another_digest_is_due() -> None:
+    world = build_world()
+    # It ages ten minutes after the failure; the next attempt with the same digest would be in an hour.
+    world.now = AGED + timedelta(minutes=30) - timedelta(days=7) + timedelta(minutes=10)
+    world.move("node")
+    world.now = AGED + timedelta(minutes=30)
+    fail(world)
+
+    waiting = world.decision("web")
+    world.now = AGED + timedelta(minutes=40)
+
+    assert (waiting.reason, waiting.until) == (Reason.BACKING_OFF, world.now)
+    assert world.decision("web").reason in (Reason.DUE, Reason.COORDINATING)

@@ -74,7 +74,7 @@ def backing_off(
     """Return what the failures mean for the next attempt, or None where it may be made.
 
     Args:
-        changes_at: when the inputs will be others, as far as that is known: it ends a quarantine.
+        changes_at: when the inputs will be others, as far as that is known: it ends either wait.
     """
     count, last_at = failures.count, failures.last_at
     if count == 0 or last_at is None:
@@ -87,6 +87,9 @@ def backing_off(
     until = last_at + retry_delay * 2 ** (count - 1) if last_at <= now else now
     if until <= now:
         return None
+    if changes_at is not None and now < changes_at < until:
+        told = f"the last {times} with these inputs failed, and there are others before it is tried again"
+        return Wait(Reason.BACKING_OFF, told, changes_at)
     return Wait(Reason.BACKING_OFF, f"the last {times} with these inputs failed", until)
 
 
