@@ -41,7 +41,7 @@ def holds_code(file: Path) -> bool:
 
 
 def test_there_are_members_and_sources() -> None:
-    assert {"core", "cli", "synth", "github", "ghcr", "dockerhub"} <= {member.name for member in MEMBERS}
+    assert {"core", "cli", "synth", "server", "github", "ghcr", "dockerhub"} <= {member.name for member in MEMBERS}
     assert len(SOURCES) > 50
 
 

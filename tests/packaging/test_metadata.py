@@ -76,11 +76,12 @@ def test_a_source_distribution_asks_for_versions_without_being_told(tmp_path: Pa
     assert requirements(message, "ghcr") == {f"image-factory-ghcr=={project(ROOT)['version']}"}
 
 
-def test_all_is_every_plugin_synth_and_oidc_but_not_the_kit_for_authors(tmp_path: Path) -> None:
+def test_all_is_every_plugin_synth_the_server_and_oidc_but_not_the_kit_for_authors(tmp_path: Path) -> None:
     message = metadata(ROOT, tmp_path, IMAGE_FACTORY_RELEASE="1")
     version = project(ROOT)["version"]
     plugins = {f"image-factory-{member.name}=={version}" for member in MEMBERS if member.parent.name == "plugins"}
-    ours = {f"image-factory-synth[node,validate]=={version}", f"image-factory-core[oidc]=={version}"}
+    words = ("synth[node,validate]", "server", "core[oidc]")
+    ours = {f"image-factory-{word}=={version}" for word in words}
 
     assert requirements(message, "all") == plugins | ours
 

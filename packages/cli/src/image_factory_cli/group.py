@@ -42,6 +42,7 @@ COMMANDS: dict[str, str] = {
     "update": "Carry a new version of an image into the files that name it.",
     "cleanup": "Archive what is not used any more, and restore it.",
     "synth": "Write the Kargo resources.",
+    "serve": "Serve the HTTP API.",
     "plugins": "List the plugins that are loaded.",
     "schema": "Print the JSON Schema of images.yaml.",
     "completion": "Print the completion script of a shell.",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from image_factory.decide.orders import MAX_REASON, parse_order
+from image_factory.decide.orders import MAX_REASON, parse_order, read_order
 from image_factory.errors import UserError
 
 GOOD: dict[str, Any] = {"cve": "CVE-2026-12345", "reason": "exploited", "base": "node:22"}
@@ -109,3 +109,17 @@ def test_what_is_signed_holds_all_of_the_order_and_when() -> None:
         "at": "2026-03-01T12:00:00Z",
     }
     assert "\n" not in order.text(at)
+
+
+def test_all_that_is_wrong_is_told_by_field() -> None:
+    order, problems = read_order(cve="CVE-1", reason=" ")
+
+    assert order is None
+    assert set(problems) == {"base", "cve", "reason"}
+    assert str(problems["cve"]) == "not the id of a vulnerability: 'CVE-1'"
+
+
+def test_what_is_right_has_no_problems() -> None:
+    order, problems = read_order(**GOOD)
+
+    assert (order, problems) == (parse_order(**GOOD), {})

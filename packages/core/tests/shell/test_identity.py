@@ -27,6 +27,7 @@ from image_factory.shell.identity import (
     identify,
     is_committed,
     trusted_repositories,
+    verify_token,
 )
 from image_factory.testing.clock import START, FixedClock
 from image_factory.testing.oidc_server import JOB_SECRET, OidcServer
@@ -533,3 +534,29 @@ def test_a_removed_file_is_not_as_it_was_committed(root: Path) -> None:
     os.unlink(root / "config.yaml")
 
     assert not is_committed(checkout, root / "config.yaml")
+
+
+# --- a token that came with a call -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kinds", "claims", "actor", "doubt"),
+    [
+        pytest.param(("oidc",), {}, "alice", "", id="that holds"),
+        pytest.param(("oidc",), {"aud": "other"}, "unknown", "not made for us", id="for somebody else"),
+        pytest.param(("git-signature",), {}, "unknown", "trusts no OIDC tokens", id="where none is trusted"),
+    ],
+)
+def test_a_token_says_who_calls_or_why_nobody_does(
+    issuer: OidcServer, kinds: tuple[str, ...], claims: dict[str, object], actor: str, doubt: str
+) -> None:
+    issuer.discovery = {}
+    clock = FixedClock(START)
+    trust = Trust(kinds, (issuer.origin,), (REPOSITORY,))
+
+    with HttpClient(None, clock) as http:
+        found = verify_token(issuer.token(issuer.claims(**claims)), trust, http=http, clock=clock)
+
+    assert (found.actor, found.kind is IdentityKind.OIDC) == (actor, not doubt)
+    assert doubt in found.doubt
+    assert bool(found.doubt) is bool(doubt)

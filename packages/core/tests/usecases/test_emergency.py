@@ -26,7 +26,7 @@ from image_factory.usecases.audit import verify_audit
 from image_factory.usecases.cleanup import clean_up
 from image_factory.usecases.commit import until_settled, write_and_commit
 from image_factory.usecases.dispatch import claim
-from image_factory.usecases.emergency import Emergency, order_emergency
+from image_factory.usecases.emergency import Emergency, carry_out, order_emergency
 from image_factory.usecases.notify import notify
 from image_factory.usecases.observe import observe
 from image_factory.usecases.outcome import Done, Failed, Skipped
@@ -110,8 +110,7 @@ class Shop:
 
     def give(self, wanted: Order, identity: Identity) -> Emergency:
         bench = self.bench()
-        found = order_emergency(bench, wanted, identity)
-        write_and_commit(bench, found.changes, subject="Order")
+        found, _ = carry_out(bench, wanted, identity)
         notify(bench, found.events)
         return found
 

@@ -69,8 +69,7 @@ def command(
     """
     from image_factory.decide.orders import parse_order
     from image_factory.shell.http import HttpClient
-    from image_factory.usecases.commit import until_settled, write_and_commit
-    from image_factory.usecases.emergency import identify_actor, order_emergency
+    from image_factory.usecases.emergency import carry_out, identify_actor, order_emergency
 
     order = parse_order(
         cve=cve,
@@ -93,23 +92,14 @@ def command(
             _show(found, committed)
         report_problems(found.problems, op="emergency", is_quiet=is_quiet)
 
-    def work() -> tuple[Emergency, Committed | None]:
-        found = order_emergency(bench, order, identity)
-        if dry_run:
-            return found, None
-        verb = "Refuse" if found.refusal else "Order"
-        return found, write_and_commit(
-            bench,
-            found.changes,
-            subject=f"{verb} an emergency rebuild for {order.cve}",
-            body=_message(found),
-            commit=commit,
-            push=push,
-            environ=os.environ,
-            unpushed=lambda kept: show(found, kept),
+    found: Emergency
+    committed: Committed | None
+    if dry_run:
+        found, committed = order_emergency(bench, order, identity), None
+    else:
+        found, committed = carry_out(
+            bench, order, identity, commit=commit, push=push, environ=os.environ, unpushed=show
         )
-
-    found, committed = until_settled(work)
     show(found, committed)
     if dry_run and not as_json and not is_quiet:
         show_diff(found.changes)
@@ -130,15 +120,6 @@ def _exit_code(found: Emergency) -> int:
     # What cannot be read may be concerned. That the log is broken holds up no emergency.
     unread = [problem for problem in found.problems if not isinstance(problem, VerificationError)]
     return SOME_FAILED if unread and code == 0 else code
-
-
-def _message(found: Emergency) -> list[str]:
-    order = found.order
-    lines = [f"Reason: {order.reason}", f"Ordered by: {found.identity.actor} ({found.identity.kind})"]
-    if found.refusal is not None:
-        lines.append(f"Refused: {found.authorization.because}")
-    lines += [f"{request.name}: request {request.request_id}" for request in found.requests]
-    return lines
 
 
 def _show(found: Emergency, committed: Committed | None) -> None:

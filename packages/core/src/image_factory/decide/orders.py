@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -65,17 +65,49 @@ def parse_order(
     Raises:
         UserError: a word is missing or wrong; the hint says what would be right.
     """
+    order, problems = read_order(
+        cve=cve, reason=reason, base=base, digest_range=digest_range, images=images, anyway=anyway
+    )
+    for error in problems.values():
+        raise error
+    assert order is not None
+    return order
+
+
+def read_order(
+    *,
+    cve: str,
+    reason: str,
+    base: str | None = None,
+    digest_range: str | None = None,
+    images: Iterable[str] = (),
+    anyway: bool = False,
+) -> tuple[Order | None, Mapping[str, UserError]]:
+    """Return the order that these words make, or None and all that is wrong with them, by field."""
     named = tuple(sorted({name.strip() for name in images if name.strip()}))
+    problems: dict[str, UserError] = {}
     if bool(base) == bool(named):
         told = "both a base and images" if base else "neither a base nor images"
-        raise UserError(f"an emergency names {told}", hint="give --base REF, or --images NAME,NAME")
-    if digest_range and not base:
-        raise UserError("a range of digests without a base", hint="give --base REF with it")
-    return Order(_advisory(cve), _reason(reason), base or None, digest_range or None, named, anyway)
+        problems["base"] = UserError(f"an emergency names {told}", hint="give --base REF, or --images NAME,NAME")
+    elif digest_range and not base:
+        problems["digest_range"] = UserError("a range of digests without a base", hint="give --base REF with it")
+    try:
+        cve = _advisory(cve)
+    except UserError as error:
+        problems["cve"] = error
+    try:
+        reason = _reason(reason)
+    except UserError as error:
+        problems["reason"] = error
+    if problems:
+        return None, problems
+    return Order(cve, reason, base or None, digest_range or None, named, anyway), {}
 
 
 def _advisory(text: str) -> str:
     written = text.strip()
+    if not written:
+        raise UserError("the vulnerability is missing", hint="write one such as CVE-2026-12345 or GHSA-2345-6789-cfgh")
     upper = written.upper()
     if _CVE.match(upper):
         return upper

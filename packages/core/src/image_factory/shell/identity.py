@@ -164,6 +164,22 @@ def _hands_out(url: str, issuer: str) -> bool:
     return domain != own.hostname and asked.port is None and host.endswith(f".{domain}") and domain.count(".") >= 2
 
 
+def verify_token(token: str, trust: Trust, *, http: Http, clock: Clock) -> Identity:
+    """Return who `token` proves to give an order; of one that proves nothing `doubt` says why.
+
+    Raises:
+        Unavailable, RateLimited: the issuer does not answer.
+        NotFound: what checks tokens is not installed.
+    """
+    if IdentityKind.OIDC not in trust.kinds:
+        reason = "config.yaml trusts no OIDC tokens (emergency.trustedIdentities)"
+        return Identity("unknown", IdentityKind.UNVERIFIED, doubt=reason)
+    try:
+        return check_token(token, trust, http=http, clock=clock)
+    except _Doubt as doubt:
+        return Identity("unknown", IdentityKind.UNVERIFIED, doubt=str(doubt))
+
+
 def check_token(token: str, trust: Trust, *, http: Http, clock: Clock) -> Identity:
     """Return the identity that a JWT proves.
 

@@ -2,12 +2,12 @@
 
 Gather: the facts of a plan, who may by config.yaml alone, the audit log. Decide: whom it concerns, whether
 the actor may, what becomes of each image. Act: a request for each image and one entry of the audit log,
-to be written and committed together. A refusal is an entry too.
+written and committed together (`carry_out`). A refusal is an entry too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from image_factory.decide.affected import Affected
@@ -23,12 +23,13 @@ from image_factory.model.request import EmergencyOrder, RebuildRequest
 from image_factory.model.settings import EmergencySettings, Settings
 from image_factory.ports import Http
 from image_factory.shell.git import Checkout
-from image_factory.shell.identity import Trust, identify, is_committed, trusted_repositories
+from image_factory.shell.identity import Trust, identify, is_committed, trusted_repositories, verify_token
 from image_factory.shell.settings import load_settings
 from image_factory.shell.store import FileChange
 from image_factory.state.audit import AuditEntry, AuditOutcome
 from image_factory.state.layout import SETTINGS_FILE
 from image_factory.usecases.audit import append_entry, broken_log, count_recent, read_chain
+from image_factory.usecases.commit import Committed, until_settled, write_and_commit
 from image_factory.usecases.coordinate import gather_facts
 from image_factory.usecases.observe import short_digest
 from image_factory.usecases.outcome import Done, Failed, Outcome, Skipped
@@ -77,14 +78,70 @@ def authority(bench: Workbench) -> Settings:
 
 def identify_actor(bench: Workbench, order: Order, *, http: Http, environ: Mapping[str, str]) -> Identity:
     """Return who gives `order`; raises what `identify` raises."""
+    text = order.text(bench.clock.now().replace(microsecond=0))
+    return identify(bench.root, _trust(bench), text, http=http, clock=bench.clock, environ=environ)
+
+
+def identify_bearer(bench: Workbench, token: str, *, http: Http) -> Identity:
+    """Return whom a token proves that came with a request; raises what `verify_token` raises.
+
+    Nothing else counts: neither this process' environment nor git's key here is the caller's.
+    """
+    return verify_token(token, _trust(bench), http=http, clock=bench.clock)
+
+
+def _trust(bench: Workbench) -> Trust:
     settings = authority(bench)
-    trust = Trust(
+    return Trust(
         settings.emergency.trusted_identities,
         settings.emergency.oidc_issuers,
         trusted_repositories(bench.root, settings.kargo.state_repository),
     )
-    text = order.text(bench.clock.now().replace(microsecond=0))
-    return identify(bench.root, trust, text, http=http, clock=bench.clock, environ=environ)
+
+
+def carry_out(
+    bench: Workbench,
+    order: Order,
+    identity: Identity,
+    *,
+    commit: bool = True,
+    push: bool = False,
+    environ: Mapping[str, str] | None = None,
+    unpushed: Callable[[Emergency, Committed], object] = lambda found, committed: None,
+) -> tuple[Emergency, Committed]:
+    """Return what `order` comes to, written and committed, granted or refused; done again where others were quicker.
+
+    Args:
+        unpushed: told of what is kept here because its push failed, before the error is raised.
+
+    Raises:
+        NotFound, UserError: the order names what is not known.
+        RemoteError: the commit cannot be pushed.
+    """
+
+    def work() -> tuple[Emergency, Committed]:
+        found = order_emergency(bench, order, identity)
+        verb = "Refuse" if found.refusal else "Order"
+        return found, write_and_commit(
+            bench,
+            found.changes,
+            subject=f"{verb} an emergency rebuild for {order.cve}",
+            body=_message(found),
+            commit=commit,
+            push=push,
+            environ=environ,
+            unpushed=lambda kept: unpushed(found, kept),
+        )
+
+    return until_settled(work)
+
+
+def _message(found: Emergency) -> list[str]:
+    order = found.order
+    lines = [f"Reason: {order.reason}", f"Ordered by: {found.identity.actor} ({found.identity.kind})"]
+    if found.refusal is not None:
+        lines.append(f"Refused: {found.authorization.because}")
+    return lines + [f"{request.name}: request {request.request_id}" for request in found.requests]
 
 
 def order_emergency(bench: Workbench, order: Order, identity: Identity) -> Emergency:
