@@ -232,3 +232,13 @@ def test_a_long_name_is_shortened_and_stays_unique() -> None:
 
     assert len(set(names)) == 2
     assert all(len(name) <= 63 for name in names)
+
+
+def test_a_private_registry_s_warehouses_name_the_secret_that_kargo_reads_it_by() -> None:
+    settings = KargoSettings(registry_credentials={"ghcr.io": "ghcr-pull"})
+    planned = plan(managed("web"), watched("node-22"), settings=settings)
+
+    assert {name: document["metadata"].get("annotations") for name, document in planned.warehouses} == {
+        "web": {"image-factory.io/pull-secret": "ghcr-pull"},
+        "node-22": None,
+    }

@@ -27,6 +27,8 @@ PROJECT_LABEL = "kargo.akuity.io/project"
 """A namespace that stands before its Project must carry it, or Kargo refuses the Project."""
 MANAGED_BY = {"app.kubernetes.io/managed-by": "image-factory"}
 ROLE_LABEL = "image-factory.io/role"
+PULL_SECRET_ANNOTATION = "image-factory.io/pull-secret"  # noqa: S105 - the key of an annotation
+"""Names the Secret by which Kargo reads the registry; for people, since Kargo finds it by the Secret's own label."""
 REQUESTS_ROLE = "rebuild-requests"
 """The role of a Warehouse that watches an image's rebuild request."""
 PROMOTION_LABEL = "image-factory.io/promotion"

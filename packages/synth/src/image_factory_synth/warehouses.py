@@ -24,6 +24,7 @@ from image_factory_synth.fields import Document, RefusedByKargo
 from image_factory_synth.names import warehouse_name
 from image_factory_synth.records import (
     MANAGED_BY,
+    PULL_SECRET_ANNOTATION,
     ROLE_LABEL,
     FreightCreationPolicy,
     GitSubscription,
@@ -253,11 +254,13 @@ def _literal(pattern: str | None) -> str | None:
 
 
 def _warehouse(watch: _Watch, interval: timedelta, settings: KargoSettings) -> Warehouse:
+    pull_secret = settings.registry_credentials.get(watch.repository.registry)
     return Warehouse(
         metadata=ObjectMeta(
             name=warehouse_name(watch.check.name),
             namespace=settings.namespace,
             labels={**MANAGED_BY, ROLE_LABEL: watch.role.value},
+            annotations=None if pull_secret is None else {PULL_SECRET_ANNOTATION: pull_secret},
         ),
         spec=WarehouseSpec(
             interval=interval,
