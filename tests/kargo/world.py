@@ -29,11 +29,6 @@ from image_factory.testing.image_content import build_image
 from image_factory.testing.registry_server import RegistryServer
 
 GITHUB_TOKEN, GITLAB_TOKEN, TRIGGER_TOKEN = "ghp_plantedK2Token", "glpat-plantedK2", "glptt-plantedK2"
-SECRETS = {
-    "github-credentials": {"password": GITHUB_TOKEN},
-    "gitlab-credentials": {"password": GITLAB_TOKEN},
-    "gitlab-trigger": {"token": TRIGGER_TOKEN},
-}
 STATE = "acme/platform"
 WORKFLOW = (
     "name: b\nrun-name: ${{ inputs.request_id }}\non: {workflow_dispatch: {inputs: {request_id: {}, base_images: {},"
@@ -100,6 +95,16 @@ class World:
     def bare(self) -> Path:
         return self.github.repositories.path(f"{STATE}.git")
 
+    @property
+    def secrets(self) -> dict[str, dict[str, str]]:
+        """The Secrets of the Project's namespace, which bring Kargo its git credentials too."""
+        git = {"repoURLIsRegex": "true", "username": "kargo"}
+        return {
+            "github-credentials": {**git, "repoURL": f"^{self.github.url}/.*$", "password": GITHUB_TOKEN},
+            "gitlab-credentials": {**git, "repoURL": f"^{self.gitlab.url}/.*$", "password": GITLAB_TOKEN},
+            "gitlab-trigger": {"token": TRIGGER_TOKEN},
+        }
+
     # --- what people do -----------------------------------------------------------------------------
 
     def managed(self, name: str, dockerfile: str, *, provider: str = "github", **fields: Any) -> dict[str, Any]:
@@ -154,13 +159,17 @@ class World:
         """Return what `image-factory synth` makes of the folder as it is now."""
         return self.run("synth", "--strict")
 
+    def configure(self, **settings: Any) -> None:
+        """Change settings of config.yaml."""
+        self.config |= settings
+        self.commit({"config.yaml": yaml.safe_dump(self.config)}, "Configure")
+
     # --- what is there --------------------------------------------------------------------------------
 
     def cluster(self, steps: Steps) -> Cluster:
         """Return a cluster to which the manifests of the folder as it is now are applied."""
-        cluster = Cluster(
-            self.clock, steps, PublishedImages(self.registry), self.repository, SECRETS, os.environ["PATH"]
-        )
+        found = PublishedImages(self.registry)
+        cluster = Cluster(self.clock, steps, found, self.repository, self.secrets, os.environ["PATH"])
         cluster.apply(self.manifests())
         return cluster
 
@@ -216,12 +225,8 @@ def _git(folder: Path, *words: str) -> str:
 
 
 @contextlib.contextmanager
-def begun_world(folder: Path, settings: Mapping[str, Any] | None = None) -> Iterator[World]:
-    """Give a world in which nothing is enrolled yet.
-
-    Args:
-        settings: of config.yaml, beside those that tell where the servers are.
-    """
+def begun_world(folder: Path) -> Iterator[World]:
+    """Give a world in which nothing is enrolled yet."""
     clock = FixedClock()
     with (
         GitHubServer(folder / "github", token=GITHUB_TOKEN) as github,
@@ -243,7 +248,7 @@ def begun_world(folder: Path, settings: Mapping[str, Any] | None = None) -> Iter
                 "credentials": {"gitlab": {"secret": "gitlab-trigger", "key": "token"}},
                 "jobEnvironment": jobs,
             },
-            **(settings or {}),
+            "emergency": {"actors": ["alice"], "trustedIdentities": ["unverified"]},
         }
         files = {"image-factory/images.yaml": "[]\n", "image-factory/config.yaml": yaml.safe_dump(config)}
         github.repositories.create(f"{STATE}.git", files)

@@ -48,26 +48,14 @@ class Ran:
         return self.arguments[0]
 
 
-def fill_arguments(template: Document, given: Mapping[str, str]) -> list[Document]:
-    """Return the metrics of an AnalysisTemplate with its arguments in their text.
-
-    An argument that the template does not declare is dropped, one that has no value is an error
-    (pkg/rollouts of Kargo, mergeArgs and validateArgsResolution).
-
-    Raises:
-        ValueError: a declared argument has no value.
-    """
-    declared = {each["name"]: each.get("value") for each in template["spec"].get("args") or ()}
-    values = {name: given.get(name) or value for name, value in declared.items()}
-    missing = sorted(name for name, value in values.items() if not value)
-    if missing:
-        raise ValueError(f"arguments without a value: {', '.join(missing)}")
+def filled(metrics: Sequence[Document], arguments: Mapping[str, str]) -> list[Document]:
+    """Return the metrics of an AnalysisRun with its arguments in their text."""
 
     def value_of(match: re.Match[str]) -> str:
-        return json.dumps(values[match[1]])[1:-1]
+        return json.dumps(arguments[match[1]])[1:-1]
 
-    metrics: list[Document] = json.loads(_ARGUMENT.sub(value_of, json.dumps(template["spec"]["metrics"])))
-    return metrics
+    found: list[Document] = json.loads(_ARGUMENT.sub(value_of, json.dumps(metrics)))
+    return found
 
 
 def run_job(job: Document, *, clock: Clock, secrets: Secrets, path: str) -> Ran:

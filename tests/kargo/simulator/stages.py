@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from tests.kargo.simulator.freight import Freight, available, candidates
-from tests.kargo.simulator.jobs import Ran, fill_arguments, run_job
+from tests.kargo.simulator.jobs import Ran, filled, run_job
 from tests.kargo.simulator.resources import Document, Resources, name_of
 from tests.kargo.simulator.steps import Promoted, Secrets, Steps
 
@@ -237,26 +237,18 @@ class StageController:
         return True
 
     def _analyze(self, document: Document, wanted: Document, current: Collection) -> Verification:
-        """Run the Jobs of the templates, with arguments that are all texts (pkg/rollouts/analysis_run_builder.go)."""
+        """Run the Jobs of the AnalysisRun to their ends."""
         now, project = self.clock.now(), self.resources.project()
-        held = [each.document(project) for each in current.freight.values()]
-        variables = {each["name"]: each["value"] for each in document["spec"].get("vars") or ()}
+        target, *others = [each.document(project) for each in current.freight.values()]
+        templates = [self.resources.find("AnalysisTemplate", each["name"]) for each in wanted["analysisTemplates"]]
         jobs: list[Ran] = []
         try:
-            given: dict[str, str] = {}
-            for each in wanted.get("args") or ():
-                value = self.steps.evaluate(each["value"], stage=document, freight=held, variables=variables)
-                if not isinstance(value, str):
-                    raise ValueError(f"argument {each['name']} is no text: {value!r}")  # noqa: TRY004 - as Kargo does
-                given[each["name"]] = value
-            for reference in wanted["analysisTemplates"]:
-                template = self.resources.get("AnalysisTemplate", reference["name"])
-                for metric in fill_arguments(template, given):
-                    job = metric["provider"]["job"]
-                    jobs.append(run_job(job, clock=self.clock, secrets=self.secrets, path=self.path))
-                    self.ran(jobs[-1])
-        except (ValueError, LookupError) as error:
-            return Verification(now, is_succeeded=False, message=str(error), jobs=jobs)
+            run = self.steps.verify(document, target, others=others, templates=[each for each in templates if each])
+        except ValueError as error:
+            return Verification(now, is_succeeded=False, message=str(error))
+        for metric in filled(run.metrics, run.arguments):
+            jobs.append(run_job(metric["provider"]["job"], clock=self.clock, secrets=self.secrets, path=self.path))
+            self.ran(jobs[-1])
         failed = [each for each in jobs if not each.is_succeeded]
         return Verification(now, not failed, failed[0].said if failed else "", jobs)
 

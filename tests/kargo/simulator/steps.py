@@ -1,4 +1,4 @@
-"""The seam to what runs promotion steps and evaluates expressions: Kargo's own code, or nothing."""
+"""The seam to what runs promotion steps and makes AnalysisRuns, with all expressions: Kargo's own code."""
 
 from __future__ import annotations
 
@@ -28,16 +28,27 @@ class Promoted:
         return self.phase == "Succeeded"
 
 
-class Steps(Protocol):
-    """Evaluates a value with expressions, and runs the steps of a stage."""
+@dataclass(frozen=True, slots=True)
+class AnalysisRun:
+    """What Argo Rollouts is given to do: metrics whose text names arguments, and their values."""
 
-    def evaluate(
-        self, value: Any, *, stage: Document, freight: Sequence[Document], variables: Mapping[str, Any]
-    ) -> Any:
-        """Return what a verification's argument comes to.
+    metrics: Sequence[Document]
+    arguments: Mapping[str, str]
+
+
+class Steps(Protocol):
+    """Runs the steps of a stage, and makes the AnalysisRun that verifies what came of them."""
+
+    def verify(
+        self, stage: Document, freight: Document, *, others: Sequence[Document], templates: Sequence[Document]
+    ) -> AnalysisRun:
+        """Return the AnalysisRun that a stage's verification comes to.
+
+        Args:
+            others: the Freight of the stage's other origins.
 
         Raises:
-            ValueError: it cannot be evaluated.
+            ValueError: there can be none, such as where an argument is no text.
         """
         ...
 
@@ -60,21 +71,19 @@ class Steps(Protocol):
 
 
 class JudgedSteps:
-    """What `tests.kargo.judge` answers: Kargo's own packages."""
+    """What `tests.kargo.judge` answers: Kargo's own packages. Credentials are sent over http, since all is loopback."""
 
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
 
-    def evaluate(
-        self, value: Any, *, stage: Document, freight: Sequence[Document], variables: Mapping[str, Any]
-    ) -> Any:
-        metadata = stage["metadata"]
-        told = {"project": metadata["namespace"], "stage": metadata["name"]}
-        requests = stage["spec"]["requestedFreight"]
+    def verify(
+        self, stage: Document, freight: Document, *, others: Sequence[Document], templates: Sequence[Document]
+    ) -> AnalysisRun:
         try:
-            return self._judge.evaluate(value, ctx=told, vars=dict(variables), freight=freight, requests=requests)
+            answer = self._judge.ask("verify", stage=stage, freight=freight, collection=others, templates=templates)
         except Refused as reason:
             raise ValueError(str(reason)) from reason
+        return AnalysisRun(answer["run"]["spec"]["metrics"], answer["args"])
 
     def promote(
         self,
@@ -86,13 +95,13 @@ class JudgedSteps:
         secrets: Secrets,
         warehouses: Sequence[Document],
     ) -> Promoted:
-        answer = self._judge.ask(
-            "promote",
-            stage=stage,
-            freight=freight,
+        answer = self._judge.promote(
+            stage,
+            freight,
             collection=others,
             tasks=tasks,
             secrets=secrets,
             warehouses=warehouses,
+            credentialsOverHTTP=True,
         )
         return Promoted(answer["phase"], answer.get("message", ""), answer.get("steps", ()), answer.get("outputs", {}))
