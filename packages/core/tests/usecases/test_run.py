@@ -5,16 +5,20 @@ The whole way, with a provider that builds, is in tests/e2e/test_run.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import subprocess
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from image_factory.errors import ImageFactoryError
+from image_factory.errors import ImageFactoryError, Unavailable
 from image_factory.hookspecs import hookimpl
 from image_factory.model.event import Event, EventKind
 from image_factory.ports import Notifier
+from image_factory.shell.store import FileChange, Overtaken, Store
 from image_factory.state.layout import outbox_path
 from image_factory.state.outbox import Outbox, dump_outbox
 from image_factory.testing.clock import START
@@ -22,6 +26,7 @@ from image_factory.usecases.outbox import LEASE
 from image_factory.usecases.outcome import Done, Failed, Skipped, sentences
 from image_factory.usecases.rehearsal import rehearsal
 from image_factory.usecases.run import Manner, Step, new_run_id, rehearse, run
+from image_factory.usecases.workbench import Workbench
 
 if TYPE_CHECKING:
     from .conftest import World
@@ -65,6 +70,10 @@ def listener(world: World) -> Listener:
     return made
 
 
+def git(folder: Path, *words: str) -> None:
+    subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True)
+
+
 def moved(world: World) -> None:
     world.registry.push_image("library/node", "22", seed="two")
     world.later(days=2)
@@ -78,6 +87,56 @@ def test_the_steps_are_taken_in_order_and_told(world: World, listener: Listener)
     assert said == ["analyze", "observe", "settle", "update", "coordinate", "claim"]
     assert [type(outcome) for outcome in ran.steps[0].outcomes] == [Done]
     assert len(ran.commits) == 1
+
+
+class Failing(Store):
+    """A store whose writes fail from the second on, as often as there are errors."""
+
+    errors: list[ImageFactoryError]
+    written = 0
+
+    def apply(self, changes: Iterable[FileChange]) -> None:
+        if self.written and self.errors:
+            raise self.errors.pop()
+        self.written += 1
+        super().apply(changes)
+
+
+def failing(bench: Workbench, *errors: ImageFactoryError) -> Workbench:
+    store = Failing(bench.root, bench.settings)
+    store.errors = list(errors)
+    return replace(bench, store=store)
+
+
+def test_of_an_attempt_that_another_writer_has_overtaken_nothing_is_told(world: World, listener: Listener) -> None:
+    said: list[str] = []
+
+    ran = run(failing(world.bench(), Overtaken("changed")), Manner(said=lambda step: said.append(step.name)))
+
+    assert said == ["analyze", "observe", "settle", "update", "coordinate", "claim"]
+    assert said == [step.name for step in ran.steps]
+
+
+def test_what_was_done_before_a_run_was_stopped_is_told(world: World, listener: Listener) -> None:
+    said: list[str] = []
+
+    with pytest.raises(Unavailable):
+        run(failing(world.bench(), Unavailable("locked")), Manner(said=lambda step: said.append(step.name)))
+
+    assert said == ["analyze"]
+
+
+def test_what_is_kept_here_is_told_after_the_steps_that_learned_it(world: World, listener: Listener) -> None:
+    git(world.checkout, "remote", "add", "origin", str(world.checkout / "nowhere.git"))
+    said: list[str] = []
+
+    with pytest.raises(ImageFactoryError):
+        run(
+            world.bench(),
+            Manner(push=True, said=lambda step: said.append(step.name), unpushed=lambda made: said.append("kept")),
+        )
+
+    assert said == ["analyze", "observe", "settle", "update", "coordinate", "claim", "kept"]
 
 
 def test_a_base_found_by_a_run_is_asked_for_by_the_same_run(world: World, listener: Listener) -> None:

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from image_factory.decide.rebuilds import RebuildPlan
 from image_factory.errors import ImageFactoryError
 from image_factory.model.event import Event
-from image_factory.shell.store import FileChange
+from image_factory.shell.store import FileChange, Overtaken
 from image_factory.state.layout import OUTBOX, REQUESTS
 from image_factory.usecases.analysis_step import analyze_what_changed
 from image_factory.usecases.commit import Batch, Committed, until_settled
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 # What most runs have nothing for is imported where it is needed: versions to carry, builds to start or to
 # ask after, notices.
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -78,7 +79,7 @@ class Manner:
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     unpushed: Callable[[Committed], object] = field(default=lambda committed: None, repr=False)
     said: Callable[[Step], object] = field(default=lambda step: None, repr=False)
-    """Told of each step when it is done."""
+    """Told of each step when it counts: when no other writer can undo it any more."""
 
 
 def new_run_id(now: datetime) -> str:
@@ -123,10 +124,10 @@ def rehearse(bench: Workbench, manner: Manner | None = None) -> Ran:
     """
     manner = manner or Manner()
     by = new_run_id(bench.clock.now())
-    steps = _Steps(Batch(bench, commit=False), manner)
-    learned = _see(bench, manner, steps)
-    coordinated = coordinate(bench, by=None)
-    steps.take("coordinate", coordinated.outcomes, coordinated.changes, coordinated.events)
+    with _Steps(bench, replace(manner, push=False), is_rehearsal=True) as steps:
+        learned = _see(bench, manner, steps)
+        coordinated = coordinate(bench, by=None)
+        steps.take("coordinate", coordinated.outcomes, coordinated.changes, coordinated.events)
     return Ran(
         by,
         tuple(steps.done),
@@ -164,14 +165,42 @@ class _Acted:
 
 
 class _Steps:
-    """What the steps of a phase came to, written as they go."""
+    """What the steps of a phase came to, written as they go, and told of once they count.
 
-    def __init__(self, batch: Batch, manner: Manner) -> None:
-        self.batch = batch
+    A phase that others overtake is done again: as a context, it tells of none of its steps then, and of
+    those that were done where anything else stops it.
+    """
+
+    def __init__(self, bench: Workbench, manner: Manner, *, is_rehearsal: bool = False) -> None:
         self.done: list[Step] = []
         self.events: list[Event] = []
         self.changes: list[FileChange] = []
-        self._said = manner.said
+        self._manner = manner
+        self._told = 0
+        self.batch = Batch(
+            bench,
+            commit=manner.commit and not is_rehearsal,
+            push=manner.push,
+            environ=manner.environ,
+            unpushed=self._kept,
+        )
+
+    def __enter__(self) -> _Steps:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if not isinstance(error, Overtaken):
+            self._tell()
+
+    def _tell(self) -> None:
+        new = self.done[self._told :]
+        self._told = len(self.done)
+        for step in new:
+            self._manner.said(step)
+
+    def _kept(self, committed: Committed) -> None:
+        self._tell()
+        self._manner.unpushed(committed)
 
     def take(
         self,
@@ -186,7 +215,6 @@ class _Steps:
         self.changes += changes
         self.events += events
         self.done.append(step)
-        self._said(step)
 
     @property
     def subject(self) -> str:
@@ -197,16 +225,15 @@ class _Steps:
 
 def _learn(bench: Workbench, manner: Manner, by: str) -> _Learned:
     """Do all that comes before the first commit, and make it."""
-    batch = _batch(bench, manner)
-    steps = _Steps(batch, manner)
-    seen = _see(bench, manner, steps)
-    if bench.settings.starts_builds:
-        _update(bench, steps)  # else Kargo carries versions to consumers, as it starts builds
-    coordinated = coordinate(bench, by=by if bench.settings.starts_builds else None)
-    steps.take("coordinate", coordinated.outcomes, coordinated.changes, coordinated.events)
-    is_claimed = _claim(bench, by, steps)
-    outboxes = _outboxes(bench, by, steps) if manner.notify else ()
-    committed = batch.commit(steps.subject) if not batch.is_empty else None
+    with _Steps(bench, manner) as steps:
+        seen = _see(bench, manner, steps)
+        if bench.settings.starts_builds:
+            _update(bench, steps)  # else Kargo carries versions to consumers, as it starts builds
+        coordinated = coordinate(bench, by=by if bench.settings.starts_builds else None)
+        steps.take("coordinate", coordinated.outcomes, coordinated.changes, coordinated.events)
+        is_claimed = _claim(bench, by, steps)
+        outboxes = _outboxes(bench, by, steps) if manner.notify else ()
+        committed = steps.batch.commit(steps.subject) if not steps.batch.is_empty else None
     return _Learned(
         tuple(steps.done),
         coordinated.plan,
@@ -283,25 +310,20 @@ def _act(bench: Workbench, manner: Manner, by: str, learned: _Learned) -> _Acted
     deliveries = notify(bench, told) if manner.notify else ()
 
     def write() -> tuple[tuple[Step, ...], Committed | None]:
-        batch = _batch(bench, manner)
-        steps = _Steps(batch, manner)
-        if dispatched is not None:
-            # Others may have written meanwhile; what was started is started.
-            recorded = record(bench, dispatched)
-            steps.take("dispatch", recorded.outcomes, recorded.changes)
-        if learned.outboxes:
-            from image_factory.usecases.outbox import plan_told
+        with _Steps(bench, manner) as steps:
+            if dispatched is not None:
+                # Others may have written meanwhile; what was started is started.
+                recorded = record(bench, dispatched)
+                steps.take("dispatch", recorded.outcomes, recorded.changes)
+            if learned.outboxes:
+                from image_factory.usecases.outbox import plan_told
 
-            batch.write(plan_told(bench, learned.outboxes))
-        subject = steps.subject if dispatched is not None else "Run: notices are told"
-        return tuple(steps.done), None if batch.is_empty else batch.commit(subject)
+                steps.batch.write(plan_told(bench, learned.outboxes))
+            subject = steps.subject if dispatched is not None else "Run: notices are told"
+            return tuple(steps.done), None if steps.batch.is_empty else steps.batch.commit(subject)
 
     done, committed = until_settled(write)
     return _Acted(done, committed, deliveries)
-
-
-def _batch(bench: Workbench, manner: Manner) -> Batch:
-    return Batch(bench, commit=manner.commit, push=manner.push, environ=manner.environ, unpushed=manner.unpushed)
 
 
 def _outboxes(bench: Workbench, by: str, steps: _Steps) -> tuple[Outbox, ...]:
