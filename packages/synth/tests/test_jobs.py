@@ -36,7 +36,12 @@ def container_of(document: Document) -> Document:
     return found
 
 
-JOBS = ("AnalysisTemplate/analyze-dockerfile", "AnalysisTemplate/observe-base", "CronJob/coordinate")
+JOBS = (
+    "AnalysisTemplate/analyze-dockerfile",
+    "AnalysisTemplate/observe-base",
+    "AnalysisTemplate/update-consumers",
+    "CronJob/coordinate",
+)
 
 
 def test_without_a_state_repository_there_is_nothing_to_run() -> None:
@@ -89,7 +94,7 @@ def test_a_job_is_told_each_thing_as_an_argument_of_its_own_and_by_no_shell(name
     (container,) = job_of(written()[name])["template"]["spec"]["containers"]
 
     assert "command" not in container
-    assert container["args"][0] in ("analyze", "observe", "coordinate")
+    assert container["args"][0] in ("analyze", "observe", "update", "coordinate")
     assert all(word.startswith("--") and "=" in word for word in container["args"][1:] if word != "--settle")
     assert [(one["name"], one["valueFrom"]["secretKeyRef"]) for one in container["env"]] == [
         ("IMAGE_FACTORY_GIT_USERNAME", {"name": "github-credentials", "key": "username", "optional": True}),

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from image_factory.errors import InvalidSettings, UnsafeValue
-from image_factory.model.enrollment import Source
+from image_factory.model.enrollment import Source, Update
 from image_factory.model.settings import KargoSettings, Settings
 from image_factory_synth.data import ManagedImage, Role, WatchedImage
 from image_factory_synth.fields import Document, expression_of, literal
@@ -16,6 +17,7 @@ from image_factory_synth.versions import KargoVersion
 pytest.importorskip("image_factory_cli", reason="image_factory_cli is not installed")
 pytest.importorskip("image_factory_github", reason="image_factory_github is not installed")
 pytest.importorskip("image_factory_gitlab", reason="image_factory_gitlab is not installed")
+pytest.importorskip("image_factory_helm", reason="image_factory_helm is not installed")
 
 from image_factory_cli.folder import workbench
 
@@ -189,6 +191,25 @@ def test_where_nobody_starts_builds_the_image_is_analyzed_all_the_same() -> None
     assert [one["metadata"]["name"] for one in documents] == ["analyze-dockerfile-web"]
     assert len(notes) == 1
     assert "its builds are not started" in notes[0]
+
+
+def test_a_version_is_carried_on_once_its_analysis_went_well_and_by_a_job_where_steps_cannot() -> None:
+    entry = Update(repo="acme/charts", path="web/templates/deployment.yaml", type="helm-update-image")
+    image = replace(managed(), updates=(entry,))
+
+    (spec,) = [one["spec"] for name, one in beside(image).items() if "Stage/update-web-acme-charts" in name]
+
+    assert spec["requestedFreight"] == [
+        {"origin": {"kind": "Warehouse", "name": "web"}, "sources": {"stages": ["analyze-dockerfile-web"]}}
+    ]
+    assert spec["verification"] == {
+        "analysisTemplates": [{"name": "update-consumers"}],
+        "args": [
+            {"name": "imageName", "value": "web"},
+            {"name": "repository", "value": "acme/charts"},
+            {"name": "type", "value": "helm-update-image"},
+        ],
+    }
 
 
 @pytest.mark.parametrize("text", ["${{ secret('a') }}", "a}}b", "a%}b", "a\nb"])

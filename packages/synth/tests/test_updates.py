@@ -17,6 +17,7 @@ pytest.importorskip("image_factory_cli", reason="image_factory_cli is not instal
 pytest.importorskip("image_factory_github", reason="image_factory_github is not installed")
 pytest.importorskip("image_factory_kustomize", reason="image_factory_kustomize is not installed")
 pytest.importorskip("image_factory_yaml", reason="image_factory_yaml is not installed")
+pytest.importorskip("image_factory_helm", reason="image_factory_helm is not installed")
 
 from image_factory_cli.folder import workbench
 
@@ -140,14 +141,31 @@ def test_where_kargo_cannot_fail_in_the_end_it_fails_at_once() -> None:
     assert not any("continueOnError" in step for step in steps)
 
 
-def test_what_no_step_can_carry_is_noted_and_the_rest_is_carried() -> None:
+def test_where_a_file_needs_more_than_steps_a_job_changes_all_of_its_repository_and_format() -> None:
+    template = {"repo": "acme/charts", "path": "web/templates/deployment.yaml", "type": "helm-update-image"}
+    image = ManagedImage(
+        name="web",
+        repo_url="ghcr.io/acme/web",
+        source=Source(repo="acme/web"),
+        updates=(Update(**template), Update(**{**template, "path": "web/values.yaml", "key": "image.tag"})),
+    )
     notes: list[str] = []
 
-    found = written({"path": "a.yaml", "type": "yaml-update"}, {"path": "b.yaml", **KEY}, notes=notes)
+    (found,) = Carrier(PLUGINS, KargoVersion(1, 11)).promotions(image, "ghcr.io/acme/web", notes.append)
+
+    assert found.job == {"imageName": "web", "repository": "acme/charts", "type": "helm-update-image"}
+    assert [step.uses for step in found.steps] == ["compose-output"]
+    assert notes == []
+
+
+def test_a_format_that_no_plugin_knows_is_noted_and_the_rest_is_carried() -> None:
+    notes: list[str] = []
+
+    found = written({"path": "a.json", "type": "json-update"}, {"path": "b.yaml", **KEY}, notes=notes)
 
     assert shown(only(found)) == ["git-clone", "yaml-update", "push-change"]
     assert len(notes) == 1
-    assert "a.yaml of acme/deploy is not carried" in notes[0]
+    assert "acme/deploy is not carried" in notes[0]
 
 
 def test_a_request_where_kargo_can_open_none_is_noted() -> None:

@@ -112,6 +112,30 @@ def test_versions_go_to_their_consumers_and_the_record_is_committed(folder: Fold
     assert "status: pushed" in (folder.root / "state/images/web.yaml").read_text()
 
 
+def test_a_job_carries_the_version_from_a_clone_and_pushes_the_record(folder: Folder, consumer: Path) -> None:
+    state = consumer.parent / "state.git"
+    folder.git("add", ".")
+    folder.git("commit", "--quiet", "--message", "Enroll web")
+    folder.git("clone", "--quiet", "--bare", str(folder.checkout), str(state))
+    inside = str(folder.root.relative_to(folder.checkout))
+
+    def subjects(repository: Path) -> list[str]:
+        listed: list[str] = folder.git("log", "--format=%s", "main", folder=repository).splitlines()
+        return listed
+
+    def job(kind: str) -> int:
+        clone = (f"--git-repo={state}", "--git-branch=main", f"--image-factory-dir={inside}", "--log-format=json")
+        code: int = folder.run("update", "--image=web", f"--type={kind}", *clone).code
+        return code
+
+    assert job("helm-update-image") == 0
+    assert subjects(consumer) == ["Begin"]
+
+    assert job("yaml-update") == 0
+    assert subjects(consumer)[1:] == ["Begin"]
+    assert subjects(state)[0] == "Update consumers of web"
+
+
 def test_a_rehearsal_of_the_step_shows_each_file_s_change_and_makes_none(folder: Folder, consumer: Path) -> None:
     before = (folder.root / "state/images/web.yaml").read_text()
 

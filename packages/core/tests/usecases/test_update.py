@@ -65,6 +65,30 @@ def test_the_images_named_are_updated_and_no_others(deploy: Deploy) -> None:
         deploy.update("nope")
 
 
+@pytest.mark.parametrize(
+    ("chosen", "changed"),
+    [
+        ({"types": ("helm-update-image",)}, {"values.yaml"}),
+        ({"types": ("yaml-update", "helm-update-image")}, {"pod.yaml", "values.yaml"}),
+        ({"repositories": ("acme/elsewhere",)}, set()),
+    ],
+    ids=["one type", "several", "a repository that no entry names"],
+)
+def test_entries_of_chosen_types_and_repositories_are_looked_at_and_no_others(
+    deploy: Deploy, chosen: dict[str, Any], changed: set[str]
+) -> None:
+    api = deploy.image(deploy.entry(path="api.yaml"), deploy.values(), name="api")
+    deploy.commit("api.yaml", "image: ghcr.io/acme/api:1.0.0\n")
+    deploy.begin(api)
+    bench = deploy.world.bench()
+
+    updated = update_consumers(bench, ["api"], **chosen)
+
+    assert {edit.path for edit in updated.edits} == {path.replace("pod", "api") for path in changed}
+    if not changed:
+        assert [type(outcome) for outcome in updated.outcomes] == [Skipped]
+
+
 def test_an_image_without_a_version_waits_for_one(deploy: Deploy) -> None:
     deploy.begin(deploy.image(), version=None)
 

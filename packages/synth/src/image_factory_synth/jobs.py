@@ -61,6 +61,8 @@ ANALYZE_ARGS = {
 """The arguments of the analysis, and the options of `image-factory analyze` that they become."""
 OBSERVE_ARGS = {"name": "base", "digest": "digest"}
 """The arguments of an observation, and the options of `image-factory observe` that they become."""
+UPDATE_ARGS = {"imageName": "image", "repository": "repo", "type": "type"}
+"""The arguments of an update, and the options of `image-factory update` that they become."""
 GIT_USERNAME = "IMAGE_FACTORY_GIT_USERNAME"
 """The variable by which a job is told git's user."""
 USERNAME = "username"
@@ -87,7 +89,7 @@ def state_repository(settings: KargoSettings) -> StateRepository | None:
 
 
 def jobs(settings: KargoSettings) -> tuple[Resource, ...]:
-    """Return the account that jobs run as, the templates of both verifications, and the CronJob.
+    """Return the account that jobs run as, the templates of verifications, and the CronJob.
 
     Raises:
         InvalidSettings: it is not said which container image they run.
@@ -109,6 +111,7 @@ def jobs(settings: KargoSettings) -> tuple[Resource, ...]:
     names = settings.jobs
     analyze = ("analyze", *_options(ANALYZE_ARGS), *_folder(state))
     observe = ("observe", *_options(OBSERVE_ARGS), *_clone(state))
+    update = ("update", *_options(UPDATE_ARGS), *_clone(state))
     coordinate = ("coordinate", "--settle", *_clone(state))
     return (
         *_account(settings),
@@ -117,6 +120,12 @@ def jobs(settings: KargoSettings) -> tuple[Resource, ...]:
         ),
         _template(
             settings, names.observe_template, OBSERVE_ARGS, _job(settings, settings.job_image, "observe", observe)
+        ),
+        _template(
+            settings,
+            names.update_template,
+            UPDATE_ARGS,
+            _job(settings, settings.job_image, "update", update),
         ),
         CronJob(
             metadata=_named(settings, names.coordinate_name),

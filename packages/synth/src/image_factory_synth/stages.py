@@ -65,7 +65,7 @@ from image_factory_synth.stage_records import (
     VerificationArgument,
 )
 from image_factory_synth.tasks import READ_REQUEST, REQUEST, task_step
-from image_factory_synth.updates import Carrier
+from image_factory_synth.updates import Carrier, Promotion
 from image_factory_synth.versions import KargoVersion
 
 TRIGGER_ROLE = "rebuild-trigger"
@@ -146,21 +146,8 @@ class Stages:
                 note(f"its builds are not started: {error.message}")
             else:
                 resources += [self._requests(image, state), self._trigger(image, source, state, trigger)]
-            # A version is carried on once its analysis went well.
-            analyzed = Sources(stages=(prefixed(ANALYZE, image.name),))
-            freight = RequestedFreight(
-                origin=Origin(kind="Warehouse", name=warehouse_name(image.name)), sources=analyzed
-            )
-            resources += [
-                Stage(
-                    metadata=self._named(promotion.name, UPDATE_ROLE, AUTOMATIC),
-                    spec=StageSpec(
-                        requested_freight=(freight,),
-                        promotion_template=PromotionTemplate(spec=StepsSpec(steps=promotion.steps)),
-                    ),
-                )
-                for promotion in Carrier(self.providers, self.version, self.author).promotions(image, repo_url, note)
-            ]
+            carrier = Carrier(self.providers, self.version, self.author)
+            resources += [self._update(image, promotion) for promotion in carrier.promotions(image, repo_url, note)]
         return tuple(resource.document(self.version) for resource in resources)
 
     def _named(self, name: str, role: str, promotion: str | None = None) -> ObjectMeta:
@@ -187,6 +174,22 @@ class Stages:
         return Stage(
             metadata=self._named(prefixed(ANALYZE, image.name), ANALYZE, AUTOMATIC),
             spec=_verified(warehouse_name(image.name), image.name, self.settings.jobs.analyze_template, args),
+        )
+
+    def _update(self, image: ManagedImage, promotion: Promotion) -> Stage:
+        """Return a stage that carries a version on once its analysis went well."""
+        origin = Origin(kind="Warehouse", name=warehouse_name(image.name))
+        sources = Sources(stages=(prefixed(ANALYZE, image.name),))
+        job = None
+        if promotion.job is not None:
+            job = _verification(self.settings.jobs.update_template, promotion.job)
+        return Stage(
+            metadata=self._named(promotion.name, UPDATE_ROLE, AUTOMATIC),
+            spec=StageSpec(
+                requested_freight=(RequestedFreight(origin=origin, sources=sources),),
+                promotion_template=PromotionTemplate(spec=StepsSpec(steps=promotion.steps)),
+                verification=job,
+            ),
         )
 
     def _observe(self, image: WatchedImage, repo_url: str) -> Stage:
@@ -320,8 +323,12 @@ def _verified(warehouse: str, image: str, template: str, args: Mapping[str, str 
         promotion_template=PromotionTemplate(
             spec=StepsSpec(steps=(Step(uses="compose-output", config={"image": image}),))
         ),
-        verification=Verification(
-            templates=(TemplateName(name=template),),
-            args=tuple(VerificationArgument(name=name, value=value) for name, value in args.items()),
-        ),
+        verification=_verification(template, args),
+    )
+
+
+def _verification(template: str, args: Mapping[str, str | Expression]) -> Verification:
+    return Verification(
+        templates=(TemplateName(name=template),),
+        args=tuple(VerificationArgument(name=name, value=value) for name, value in args.items()),
     )

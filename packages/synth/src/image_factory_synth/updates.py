@@ -1,7 +1,8 @@
 """The stages that carry an image's new version into the files that name it: one for each repository and format. Pure.
 
 What a step does to a file is what the updater's plugin says (`FileUpdater.promotion_steps`), which the
-embedded engine does itself; before it the repository is cloned, after it a task commits and pushes.
+embedded engine does itself; before it the repository is cloned, after it a task commits and pushes. Kargo's
+steps set single keys of YAML; where a file needs more, such as a template, a job of ours does the same.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ class Promotion:
     name: str
     """The stage's: `update-<image>-<repository>-<hash>-<format>`."""
     steps: tuple[Step, ...]
+    job: Mapping[str, str] | None = None
+    """What a job is told that carries the version where steps cannot; None where they can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ class Carrier:
         """Return what carries `image`, which the Warehouse knows as `repo_url`, to its consumers.
 
         Args:
-            note: is told which entry no step of Kargo's can carry; `image-factory update` carries it.
+            note: is told which entry is not carried, and why.
 
         Raises:
             UnsafeValue: a text could become an expression.
@@ -89,9 +92,15 @@ class Carrier:
             groups.setdefault((_place(image, update), update.type), []).append(update)
         found: list[Promotion] = []
         for (place, kind), updates in groups.items():
-            steps = self._steps(image, repo_url, place, kind, updates, note)
-            if steps:
-                found.append(Promotion(stage_name(image.name, place, kind), steps))
+            name = stage_name(image.name, place, kind)
+            job = {"imageName": image.name, "repository": place.path, "type": kind}
+            try:
+                steps = self._steps(image, repo_url, place, kind, updates, note)
+            except _NoStep:
+                found.append(Promotion(name, (Step(uses="compose-output", config={"image": image.name}),), job))
+            else:
+                if steps:
+                    found.append(Promotion(name, steps))
         return tuple(found)
 
     def _steps(
@@ -103,7 +112,11 @@ class Carrier:
         updates: Sequence[Update],
         note: Callable[[str], None],
     ) -> tuple[Step, ...]:
-        """Return the steps of one stage: a group for each branch and way, each in a folder of its own."""
+        """Return the steps of one stage: a group for each branch and way, each in a folder of its own.
+
+        Raises:
+            _NoStep: a file needs more than steps can do.
+        """
         ways: dict[tuple[str, str], list[Update]] = {}
         for update in updates:
             ways.setdefault((update.branch, update.mode), []).append(update)
@@ -115,17 +128,14 @@ class Carrier:
             except ImageFactoryError as error:
                 note(f"{place.path} is not carried to a new version by Kargo: {error.message}")
                 continue
-            edits: list[Step] = []
-            carried: list[str] = []
-            for entry in entries:
-                try:
-                    edits += self._edits(entry, repo_url, folder)
-                    carried.append(entry.path)
-                except ImageFactoryError as error:
-                    note(f"{entry.path} of {place.path} is not carried to a new version by Kargo: {error.message}")
-            if edits:
-                message = _message(image.name, carried, place.path, repo_url)
-                groups.append(_Group(folder, url, branch, mode, message, tuple(edits)))
+            try:
+                updater = self.plugins.updater_named(kind)
+            except ImageFactoryError as error:
+                note(f"{place.path} is not carried to a new version by Kargo: {error.message}")
+                continue
+            edits = tuple(step for entry in entries for step in _edits(updater, entry, repo_url, folder))
+            message = _message(image.name, [entry.path for entry in entries], place.path, repo_url)
+            groups.append(_Group(folder, url, branch, mode, message, edits))
         alone = sum(len(group.edits) for group in groups) < 2 or self.version < _FAILS
         steps: list[Step] = []
         edited: list[str] = []
@@ -157,11 +167,9 @@ class Carrier:
             raise UserError(f"{place.path} lies on this machine", hint="name a repository that a cluster can reach")
         return url
 
-    def _edits(self, update: Update, repo_url: str, folder: str) -> Iterator[Step]:
-        keys = update.keys or ((update.key,) if update.key else ())
-        target = Target(Repository.parse(repo_url), update.path, keys)
-        for step in self.plugins.updater_named(update.type).promotion_steps(target):
-            yield _edit(step, repo_url, folder)
+
+class _NoStep(Exception):
+    """A file that steps of Kargo's cannot change."""
 
 
 def stage_name(image: str, place: SourceRepository, kind: str) -> str:
@@ -215,6 +223,16 @@ def _report(edited: Sequence[str]) -> Step:
         condition=Expression(f"${{{{ always() && ({failed}) }}}}"),
         config={"message": "not every file could be changed; the steps edit-1, edit-2 and so on say which and why"},
     )
+
+
+def _edits(updater: FileUpdater, update: Update, repo_url: str, folder: str) -> Iterator[Step]:
+    keys = update.keys or ((update.key,) if update.key else ())
+    try:
+        steps = updater.promotion_steps(Target(Repository.parse(repo_url), update.path, keys))
+    except UserError as error:
+        raise _NoStep from error
+    for step in steps:
+        yield _edit(step, repo_url, folder)
 
 
 def _edit(step: PromotionStep, repo_url: str, folder: str) -> Step:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from image_factory_cli.clone import clone_options, opened_folder
 from image_factory_cli.folder import folder_options, workbench
 from image_factory_cli.logs import LogFormat, configure_logs
 from image_factory_cli.notices import notify_option, tell
@@ -49,18 +50,27 @@ def command() -> None:
 
 @command.command("consumers", epilog="Example: image-factory update consumers backstage --dry-run")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--image", "images", multiple=True, metavar="NAME", help="The same as NAME.")
+@click.option("--repo", "repositories", multiple=True, metavar="R", help="Look at entries of this repository alone.")
+@click.option("--type", "types", multiple=True, metavar="T", help="Look at entries of this type alone.")
 @click.option("--dry-run", is_flag=True, help="Show the changes of consumers' files, and push, open and write nothing.")
 @click.option("--commit/--no-commit", default=True, show_default=True, help="Commit what is recorded, in one commit.")
 @click.option("--push", is_flag=True, help="Push that commit, with rebase and retry.")
+@clone_options
 @notify_option
 @click.option("--json", "as_json", is_flag=True, help="Write the outcomes as JSON.")
 @click.option("-v", "--verbose", is_flag=True, help="List images with nothing to do too.")
 @folder_options
 def consumers(
     names: tuple[str, ...],
+    images: tuple[str, ...],
+    repositories: tuple[str, ...],
+    types: tuple[str, ...],
     dry_run: bool,
     commit: bool,
     push: bool,
+    git_repo: str | None,
+    git_branch: str | None,
     notify: bool,
     as_json: bool,
     verbose: bool,
@@ -77,18 +87,19 @@ def consumers(
     from image_factory.usecases.commit import Committed, changed_names, until_settled
     from image_factory.usecases.outcome import exit_code, sentences
     from image_factory.usecases.update import Updated, update_consumers
-    from image_factory_cli.folder import open_workbench
 
-    bench: Any = open_workbench(directory, log_format, log_level)
+    bench, must_push = click.get_current_context().with_resource(
+        opened_folder(directory, git_repo, git_branch, log_format, log_level)
+    )
     # With a program's log, nothing but its lines is said.
-    manner = Manner(commit, push, as_json, verbose, is_quiet=log_format == "json")
+    manner = Manner(commit, push or must_push, as_json, verbose, is_quiet=log_format == "json")
 
     def shown(updated: Updated, committed: Committed | None) -> Shown:
         more = {"edits": [{"target": edit.target, "path": edit.path} for edit in updated.edits]}
         return Shown(updated.outcomes, updated.changes, committed, updated.problems, more)
 
     if dry_run:
-        updated = update_consumers(bench, names, dry_run=True)
+        updated = update_consumers(bench, (*names, *images), repositories=repositories, types=types, dry_run=True)
         if not as_json and not manner.is_quiet:
             for edit in updated.edits:
                 click.echo(f"{edit.target}:")
@@ -97,7 +108,7 @@ def consumers(
         return exit_code(updated.outcomes) or (3 if updated.problems else 0)
 
     def carry() -> tuple[Updated, Committed]:
-        updated = update_consumers(bench, names)
+        updated = update_consumers(bench, (*names, *images), repositories=repositories, types=types)
         return updated, write(
             bench,
             updated.changes,

@@ -142,6 +142,8 @@ class JobSettings(Record):
     """The AnalysisTemplate that analyzes what was published."""
     observe_template: Label = Field(default="observe-base", examples=["observe-base"])
     """The AnalysisTemplate that records the digest of a base image."""
+    update_template: Label = Field(default="update-consumers", examples=["update-consumers"])
+    """The AnalysisTemplate that carries a version to files that no step of Kargo's can change."""
     coordinate_name: CronJobName = Field(default="coordinate", examples=["coordinate"])
     """The CronJob that settles builds and decides on new ones."""
     schedule: Schedule = Field(default="*/10 * * * *", examples=['"*/10 * * * *"'])
@@ -171,6 +173,8 @@ class JobSettings(Record):
             asked, most = getattr(self.requests, name), getattr(self.limits, name)
             if amount_of(asked) > amount_of(most):
                 raise wrong(f"requests.{name} {asked} is more than limits.{name} {most}", "request at most the limit")
-        if self.analyze_template == self.observe_template:
-            raise wrong(f"two templates are called {self.analyze_template!r}", "give each a name of its own")
+        templates = (self.analyze_template, self.observe_template, self.update_template)
+        for name in templates:
+            if templates.count(name) > 1:
+                raise wrong(f"two templates are called {name!r}", "give each a name of its own")
         return self

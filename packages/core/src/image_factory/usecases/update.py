@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -64,13 +64,22 @@ class _Image:
     refusal: ImageFactoryError | None = None
 
 
-def update_consumers(bench: Workbench, names: Iterable[str] = (), *, dry_run: bool = False) -> Updated:
+def update_consumers(
+    bench: Workbench,
+    names: Iterable[str] = (),
+    *,
+    repositories: Collection[str] = (),
+    types: Collection[str] = (),
+    dry_run: bool = False,
+) -> Updated:
     """Carry the version of each managed image to every entry of its `updates` that does not name it yet.
 
     Nothing is asked about an entry that is known to name it. One that fails stops no other.
 
     Args:
         names: the images; all where it is empty.
+        repositories: the `repo` of the entries that are looked at; all where it is empty.
+        types: the `type` of those entries; all where it is empty.
         dry_run: whether to read alone, and return what would be changed.
 
     Raises:
@@ -93,7 +102,7 @@ def update_consumers(bench: Workbench, names: Iterable[str] = (), *, dry_run: bo
                 outcomes.append(Skipped(name, f"not analyzed yet: image-factory analyze --image {name}"))
             continue
         if enrolled[name].updates or state.runtime.consumers:
-            images.append(_image(enrolled[name], state))
+            images.append(_image(enrolled[name], state, repositories, types))
     edits = _deliver_all(bench, {image.enrollment.name: image for image in images}, dry_run=dry_run)
     now = bench.clock.now().replace(microsecond=0)
     events: list[Event] = []
@@ -109,7 +118,7 @@ def update_consumers(bench: Workbench, names: Iterable[str] = (), *, dry_run: bo
     return Updated(tuple(outcomes), changes, () if dry_run else tuple(events), problems, edits)
 
 
-def _image(enrollment: Enrollment, state: ImageState) -> _Image:
+def _image(enrollment: Enrollment, state: ImageState, repositories: Collection[str], types: Collection[str]) -> _Image:
     image = _Image(enrollment, state, [], [], [])
     version, digest = state.runtime.current_version, state.runtime.current_digest
     if enrollment.kind is not Kind.MANAGED or not enrollment.updates:
@@ -119,6 +128,8 @@ def _image(enrollment: Enrollment, state: ImageState) -> _Image:
         return image
     seen = set()
     for entry in enrollment.updates:
+        if (repositories and entry.repo not in repositories) or (types and entry.type not in types):
+            continue
         keys = entry_keys(entry)
         identity = (entry.repo, entry.path, entry.type, entry.branch, keys)
         if identity in seen:
