@@ -30,6 +30,7 @@ CLEAN = Synthesis(
     skipped=(),
     pinned=(),
     notes=(),
+    places={"a": Location("images.yaml", 7)},
     traffic=(Traffic("docker.io", 2, 1.94999, HUB),),
 )
 
@@ -85,3 +86,9 @@ def test_an_unchanged_run_repeats_the_problems_and_no_change() -> None:
 
     assert again["problems"] == last["problems"]
     assert (again["written"], again["rendered"], again["added"]) == (False, 0, [])
+
+
+def test_what_an_enrollment_causes_has_its_place() -> None:
+    (noted,) = report(replace(CLEAN, notes=(Note("a", "x"),)), written=True)["problems"]
+
+    assert (noted["file"], noted["line"]) == ("images.yaml", 7)

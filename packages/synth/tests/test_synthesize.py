@@ -267,7 +267,7 @@ def test_a_repository_that_kargo_refuses_fails_alone(folder: Path) -> None:
     result = run(folder)
 
     assert "odd" not in warehouses(folder)
-    assert ["odd: repoURL: " in str(failed.error) for failed in result.refused] == [True]
+    assert ["odd: repository: " in str(failed.error) for failed in result.refused] == [True]
 
 
 @pytest.mark.parametrize("text", ["a: [", "name: x\n", "- {name: a"])

@@ -129,7 +129,7 @@ def test_an_image_that_kargo_refuses_ends_with_3(folder: Path, capsys: pytest.Ca
     (folder / "images.yaml").write_text(IMAGES + "- {name: odd, registry: ghcr.io, repository: a/b--c, tag: x}\n")
 
     assert run(["synth"]) == 3
-    assert "error: odd: repoURL: Kargo refuses 'ghcr.io/a/b--c'" in capsys.readouterr().err
+    assert f"error: {folder}/images.yaml:4: odd: repository: Kargo refuses 'ghcr.io/a/b--c'" in capsys.readouterr().err
 
 
 def test_an_unknown_kargo_version_ends_with_2_and_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from image_factory.usecases.outcome import SOME_FAILED
 
 if TYPE_CHECKING:
-    from image_factory.errors import ImageFactoryError
+    from image_factory.errors import ImageFactoryError, Location
     from image_factory_synth.synthesize import Synthesis
 
 Report = dict[str, Any]
@@ -62,9 +62,11 @@ def _problems(synthesis: Synthesis) -> Iterator[dict[str, Any]]:
     for name, error in synthesis.broken.items():
         yield _error(BROKEN, name, error)
     for skipped in synthesis.skipped:
-        yield _problem(SKIPPED, skipped.item, f"{skipped.item}: {skipped.reason}")
+        yield _problem(
+            SKIPPED, skipped.item, f"{skipped.item}: {skipped.reason}", at=synthesis.places.get(skipped.item)
+        )
     for note in synthesis.notes:
-        yield _problem(NOTED, note.item, f"{note.item}: {note.message}")
+        yield _problem(NOTED, note.item, f"{note.item}: {note.message}", at=synthesis.places.get(note.item))
     for of in synthesis.traffic:
         if of.excess and of.budget is not None:
             yield _problem(
@@ -77,9 +79,11 @@ def _problems(synthesis: Synthesis) -> Iterator[dict[str, Any]]:
 
 
 def _error(kind: str, image: str | None, error: ImageFactoryError) -> dict[str, Any]:
-    at = error.location
-    return {**_problem(kind, image, error.message, hint=error.hint), "file": at and at.file, "line": at and at.line}
+    return _problem(kind, image, error.message, hint=error.hint, at=error.location)
 
 
-def _problem(kind: str, image: str | None, message: str, *, hint: str = "") -> dict[str, Any]:
-    return {"kind": kind, "image": image, "message": message, "hint": hint, "file": None, "line": None}
+def _problem(
+    kind: str, image: str | None, message: str, *, hint: str = "", at: Location | None = None
+) -> dict[str, Any]:
+    place = {"file": at and at.file, "line": at and at.line}
+    return {"kind": kind, "image": image, "message": message, "hint": hint, **place}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from image_factory.errors import ImageFactoryError
+from image_factory.errors import ImageFactoryError, Location
 from image_factory.model.settings import Settings
 from image_factory.oci.reference import Repository
 from image_factory.shell.images_file import load_images_text
@@ -21,7 +21,7 @@ from image_factory_synth.data import merge
 from image_factory_synth.rendered import load_rendered, replace_file, save_rendered
 from image_factory_synth.schedule import Budget, Traffic, traffic
 from image_factory_synth.versions import KargoVersion
-from image_factory_synth.warehouses import Note
+from image_factory_synth.warehouses import Note, Planned
 
 if TYPE_CHECKING:
     from image_factory.shell.read_ahead import ReadAhead
@@ -80,6 +80,8 @@ class Synthesis:
     pinned: tuple[str, ...]
     """Base images that are named by digest alone, so that nothing is watched."""
     notes: tuple[Note, ...]
+    places: Mapping[str, Location] = field(repr=False)
+    """Where each enrollment stands, by its name."""
     traffic: tuple[Traffic, ...]
 
     def diff(self) -> str:
@@ -127,7 +129,7 @@ def synthesize(
         RenderingFailed: cdk8s cannot run.
     """
     version = KargoVersion.parse(kargo_version or settings.kargo.version)
-    enrolled = _read_images(root / settings.images_file)
+    text, enrolled = _read_images(root / settings.images_file)
     rendering = _Rendering(root, renderer)
     # Known before any state is read; who renders has its first and slowest chart behind it by then.
     rendering.begin(infrastructure_chart(settings.kargo, version))
@@ -182,21 +184,34 @@ def synthesize(
         resources=len(after),
         rendered=rendering.count,
         failures=enrolled.problems,
-        refused=tuple(found for found in planned.outcomes if isinstance(found, Failed)),
+        refused=_placed(planned, text, str(root / settings.images_file)),
         broken=broken,
         skipped=tuple(found for found in planned.outcomes if isinstance(found, Skipped)),
         pinned=planned.pinned,
         notes=planned.notes,
+        places={entry.enrollment.name: entry.location for entry in enrolled.enrollments},
         traffic=traffic(planned.checks, planned.intervals, budgets),
     )
 
 
-def _read_images(path: Path) -> ImagesFile:
-    images = read_images(load_images_text(path, path.parent), str(path))
+def _read_images(path: Path) -> tuple[str, ImagesFile]:
+    text = load_images_text(path, path.parent)
+    images = read_images(text, str(path))
     if images.problems and not images.names:
         # Nothing of it can be read. An output without any image would have the cluster drop them all.
         raise images.problems[0]
-    return images
+    return text, images
+
+
+def _placed(planned: Planned, images: str, file: str) -> tuple[Failed, ...]:
+    """Return what was refused, each with the field and line of images.yaml that it comes from."""
+    refused = tuple(found for found in planned.outcomes if isinstance(found, Failed))
+    if not refused:
+        return ()
+    from image_factory_synth.refusals import Entries  # few folders hold what Kargo refuses
+
+    entries = Entries(images, file)
+    return tuple(entries.place(failed) for failed in refused)
 
 
 def _read(path: Path) -> str | None:

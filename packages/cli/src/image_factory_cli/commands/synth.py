@@ -103,7 +103,7 @@ def command(
     sys.stdout.flush()
     if found["problems"]:
         configure_logs(log_format, log_level)
-        _warn(found["problems"])
+        _warn(found["problems"], log_format)
     if checked is not None:
         sys.stderr.write(f"{_fitting(checked)}\n")
 
@@ -199,16 +199,18 @@ def _write_traffic(found: Mapping[str, Any]) -> None:
     Console(file=sys.stdout).print(table)
 
 
-def _warn(problems: Sequence[Mapping[str, Any]]) -> None:
+def _warn(problems: Sequence[Mapping[str, Any]], log_format: LogFormat) -> None:
     import logging
 
     log = logging.getLogger("image_factory.synth")
     for problem in problems:
         place = f"{problem['file'] or ''}{':' if problem['line'] else ''}{problem['line'] or ''}"
         level = logging.ERROR if problem["kind"] == "failed" else logging.WARNING
-        message = problem["message"].removeprefix(f"{problem['image']}: ")
+        image, message = problem["image"], problem["message"].removeprefix(f"{problem['image']}: ")
+        if place and image and log_format == "text":  # people read the place first, as a compiler writes it
+            image, message = None, problem["message"]
         text = f"{place}{': ' if place else ''}{message}"
-        fields = {"op": "synth", "image": problem["image"], "input": place or None}
+        fields = {"op": "synth", "image": image, "input": place or None}
         log.log(level, "%s", text, extra={**fields, "hint": problem["hint"]})
 
 
