@@ -105,7 +105,7 @@ def test_entries_of_one_repository_and_format_are_one_stage_and_others_their_own
         {"path": "a.yaml", **KEY}, {"path": "b.yaml", **KEY}, {"repo": "acme/other", "path": "a.yaml", **KEY}
     )
 
-    assert [name.rsplit("-", 3)[0] for name in found] == ["update-web-acme-deploy", "update-web-acme-other"]
+    assert [name.rsplit("-", 2)[0] for name in found] == ["update-web-acme-deploy", "update-web-acme-other"]
     first, second = found.values()
     assert shown(first) == ["git-clone", "yaml-update", "yaml-update", "push-change", "fail"]
     assert shown(second) == ["git-clone", "yaml-update", "push-change"]
@@ -180,11 +180,11 @@ def test_a_request_where_kargo_can_open_none_is_noted() -> None:
 @pytest.mark.parametrize(
     ("image", "path", "name"),
     [
-        ("web", "acme/deploy", "update-web-acme-deploy-a49a33f4-kustomize-set-image"),
-        ("web", "Acme/Deploy", "update-web-acme-deploy-ffea3925-kustomize-set-image"),
-        ("web", "-/.", "update-web-43195520-kustomize-set-image"),
-        ("a" * 26, "acme/deploy", f"update-{'a' * 26}-a03ccd6c-kustomize-set-image"),
-        ("a" * 30, "acme/deploy", f"update-{'a' * 30}-kustomize-set-im-433843d6"),
+        ("web", "acme/deploy", "update-web-acme-deploy-a49a33f4-kustomize"),
+        ("web", "Acme/Deploy", "update-web-acme-deploy-ffea3925-kustomize"),
+        ("web", "-/.", "update-web-43195520-kustomize"),
+        ("a" * 36, "acme/deploy", f"update-{'a' * 36}-6477bd73-kustomize"),
+        ("a" * 40, "acme/deploy", f"update-{'a' * 40}-kustom-c43ec561"),
         ("a" * 63, "acme/deploy", f"update-{'a' * 47}-a500de97"),
     ],
     ids=["a path", "another of the same words", "no words", "no room for words", "nor for the format", "nor the image"],

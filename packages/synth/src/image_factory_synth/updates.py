@@ -173,19 +173,20 @@ class _NoStep(Exception):
 
 
 def stage_name(image: str, place: SourceRepository, kind: str) -> str:
-    """Return the name of the stage that carries an image to a repository in one format.
+    """Return the name of the stage that carries an image to a repository in one format: the first word of its type.
 
     It follows from these alone, so that no other entry changes it; the hash tells apart what words do not, such as
     `a-b` and `a/b`.
     """
     identity = "\0".join((image, place.provider, place.host or "", place.path, kind))
     digits = hashlib.sha256(identity.encode()).hexdigest()[:8]
-    before, after = f"{UPDATE}-{image}-", f"{digits}-{kind}"
+    word = kind.partition("-")[0]
+    before, after = f"{UPDATE}-{image}-", f"{digits}-{word}"
     room = MAX_LABEL - len(before) - len(after)
     if room >= 0:
         words = re.sub(r"[^a-z0-9]+", "-", place.path.lower()).strip("-")[: max(room - 1, 0)].strip("-")
         return f"{before}{words}-{after}" if words else f"{before}{after}"
-    return f"{UPDATE}-{f'{image}-{kind}'[: MAX_LABEL - len(UPDATE) - 10].strip('-')}-{digits}"
+    return f"{UPDATE}-{f'{image}-{word}'[: MAX_LABEL - len(UPDATE) - 10].strip('-')}-{digits}"
 
 
 def _place(image: ManagedImage, update: Update) -> SourceRepository:
