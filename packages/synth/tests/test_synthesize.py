@@ -9,12 +9,13 @@ import pytest
 import yaml
 
 from image_factory.decide.discovery import base_configuration
-from image_factory.errors import Conflict, InvalidSettings, NotFound, UserError
+from image_factory.errors import Conflict, InvalidSettings, NotFound, UnknownPlugin, UserError
 from image_factory.model.cluster import CatalogSettings
 from image_factory.model.enrollment import Enrollment
 from image_factory.model.image_state import BaseRuntime, BaseState, ImageConfiguration, ImageRuntime, ImageState
 from image_factory.model.settings import KargoSettings, RegistrySettings, Settings
 from image_factory.oci.reference import Reference, Repository
+from image_factory.ports import TriggerCall
 from image_factory.state.codec import dump
 from image_factory_synth.charts import Chart
 from image_factory_synth.schedule import Budget
@@ -135,6 +136,34 @@ def test_what_is_observed_of_a_base_renders_its_entity_anew_and_nothing_else(fol
 
     assert renderer.rendered == ["catalog-node-22"]
     assert result.changed == ("ConfigMap/image-factory-node-22",)
+
+
+def test_a_state_folder_that_a_variable_names_lies_in_the_repository_all_the_same(folder: Path) -> None:
+    (folder / "state").rename(folder / "known")
+    kargo = KargoSettings(state_repository="https://git.example.com/state.git", job_image="ghcr.io/acme/tool:1")
+
+    class Nobody:
+        def source_named(self, provider: str) -> Any:
+            raise UnknownPlugin(provider)
+
+        def trigger_named(self, provider: str) -> Any:
+            return self
+
+        updater_named = source_named
+
+        def call(self, request: Any) -> TriggerCall:
+            return TriggerCall("POST", "https://git.example.com", {}, {}, None, None, (204,))
+
+    settings = Settings(state_dir=str(folder / "known"), kargo=kargo)
+    run(folder, settings, providers=Nobody())
+
+    watched = [
+        item["git"]["includePaths"]
+        for document in yaml.safe_load_all((folder / "dist" / "image-factory.k8s.yaml").read_text())
+        if document["metadata"]["name"] == "rebuild-requests-web"
+        for item in document["spec"]["subscriptions"]
+    ]
+    assert watched == [["image-factory/known/rebuild-requests/web.yaml"]]
 
 
 def test_a_request_that_cannot_be_read_is_told_where_it_is_shown(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -145,7 +146,7 @@ def synthesize(
         version,
         rendering.add,
         providers=providers,
-        folders=(str(settings.state_dir), str(settings.dist_dir)),
+        folders=(_inside(root, settings.state_dir), _inside(root, settings.dist_dir)),
         author=settings.commit,
     ).planned
     broken = {**images.broken, **bases.broken}
@@ -192,6 +193,13 @@ def synthesize(
         places={entry.enrollment.name: entry.location for entry in enrolled.enrollments},
         traffic=traffic(planned.checks, planned.intervals, budgets),
     )
+
+
+def _inside(root: Path, folder: str) -> str:
+    """Return a folder's path from the root on, where it lies there; one of a flag or a variable is absolute."""
+    whole = Path(os.path.abspath(root / folder))  # noqa: PTH100 - resolve() follows links
+    base = Path(os.path.abspath(root))  # noqa: PTH100
+    return str(whole.relative_to(base)) if whole.is_relative_to(base) else folder
 
 
 def _read_images(path: Path) -> tuple[str, ImagesFile]:
