@@ -26,8 +26,7 @@ from image_factory.usecases.audit import verify_audit
 from image_factory.usecases.cleanup import clean_up
 from image_factory.usecases.commit import until_settled, write_and_commit
 from image_factory.usecases.dispatch import claim
-from image_factory.usecases.emergency import Emergency, carry_out, order_emergency
-from image_factory.usecases.notify import notify
+from image_factory.usecases.emergency import Emergency, carry_out, order_emergency, tell_people
 from image_factory.usecases.observe import observe
 from image_factory.usecases.outcome import Done, Failed, Skipped
 from image_factory.usecases.run import Ran, run
@@ -111,7 +110,7 @@ class Shop:
     def give(self, wanted: Order, identity: Identity) -> Emergency:
         bench = self.bench()
         found, _ = carry_out(bench, wanted, identity)
-        notify(bench, found.events)
+        tell_people(bench, found)
         return found
 
     def requests(self) -> dict[str, Any]:
@@ -384,6 +383,54 @@ def test_a_clean_up_of_a_request_without_an_image_ends_its_emergency(shop: Shop)
     (told,) = finished(clean_up(shop.bench()).events)
 
     assert told == "web (cancelled: there is no image of this name)"
+
+
+# --- notices -----------------------------------------------------------------------------------------
+
+
+def outboxes(shop: Shop) -> list[str]:
+    return [path.name for path in (shop.world.root / "state/outbox").glob("*.yaml")]
+
+
+def test_notices_are_written_down_in_the_commit_of_the_order_and_removed_when_they_are_told(shop: Shop) -> None:
+    before = git(shop.world.checkout, "rev-parse", "HEAD").strip()
+
+    shop.order()
+
+    said = git(shop.world.checkout, "log", "--reverse", "--format=%s", "--name-only", f"{before}..").split("\n\n")
+    assert shop.listener.kinds(*EventKind) == [EventKind.EMERGENCY_REQUESTED]
+    assert "state/outbox/run-" in said[1], said
+    assert "state/audit/000001.yaml" in said[1], said
+    assert said[1].split("\n")[-1] == "Emergency: notices are told"
+    assert outboxes(shop) == []
+    assert git(shop.world.checkout, "status", "--porcelain") == ""
+
+
+def test_who_is_stopped_before_people_are_told_leaves_it_to_a_later_run(shop: Shop) -> None:
+    carry_out(shop.bench(), parse_order(cve=CVE, reason="exploited", base="node:22"), ALICE)
+    assert len(outboxes(shop)) == 1
+
+    shop.run()
+    assert shop.listener.kinds(EventKind.EMERGENCY_REQUESTED) == [], "whoever ordered may still be at it"
+    shop.world.later(minutes=11)
+    shop.run()
+    shop.world.later(minutes=11)
+    shop.run()
+
+    assert shop.listener.kinds(EventKind.EMERGENCY_REQUESTED) == [EventKind.EMERGENCY_REQUESTED]
+    assert outboxes(shop) == []
+
+
+@pytest.mark.parametrize("why", ["not to be told", "refused", "nothing new"])
+def test_where_there_is_nothing_to_tell_nothing_is_written_down(shop: Shop, why: str) -> None:
+    if why == "nothing new":
+        shop.order()
+    wanted = parse_order(cve=CVE, reason="exploited in the wild", base="node:22")
+
+    found, _ = carry_out(shop.bench(), wanted, MALLORY if why == "refused" else ALICE, is_told=why != "not to be told")
+
+    assert found.outbox is None
+    assert outboxes(shop) == []
 
 
 # --- the log -----------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ can make the audit log grow. Whom it proves and who may not is refused, and writ
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,11 +20,14 @@ from starlette.responses import JSONResponse
 
 from image_factory.decide.orders import Order, read_order
 from image_factory.errors import ImageFactoryError, UserError
-from image_factory.usecases.emergency import Emergency, carry_out, identify_bearer
+from image_factory.usecases.emergency import Emergency, carry_out, identify_bearer, mark_told
 from image_factory.usecases.outcome import Done, Failed, Skipped
+from image_factory.usecases.workbench import Workbench
 from image_factory_server.answers import Problem, Refused, read_object, refused_by
 from image_factory_server.body import bearer_token, doubted, read_body
 from image_factory_server.desk import Desk
+
+log = logging.getLogger("image_factory.server")
 
 if TYPE_CHECKING:
     from image_factory.decide.authorization import Identity
@@ -129,7 +133,7 @@ def _ordered(desk: Desk, order: Order, identity: Identity) -> JSONResponse:
         except ImageFactoryError as error:
             raise refused_by(error, rest=_answer(*kept[-1]) if kept else {}) from error
         desk.counts.add(found.samples)
-    telling = BackgroundTask(desk.tell, bench, found.events)
+    telling = BackgroundTask(_tell, desk, bench, found)
     answer = _answer(found, committed)
     if found.refusal is not None:
         refused = refused_by(found.refusal)
@@ -139,6 +143,19 @@ def _ordered(desk: Desk, order: Order, identity: Identity) -> JSONResponse:
         wrong = Refused(409, [Problem(f"{each.item}: {each.error}", "images", each.error.hint) for each in failed])
         return JSONResponse({"errors": _errors(wrong), **answer}, 409, background=telling)
     return JSONResponse(answer, 202, background=telling)
+
+
+def _tell(desk: Desk, bench: Workbench, found: Emergency) -> None:
+    """Tell people what is written down with an order; a failure is logged, and leaves it to the next run."""
+    if found.outbox is None:
+        return
+    desk.tell(bench, found.outbox.events)
+    with desk.turn:
+        try:
+            mark_told(bench, found.outbox, push=desk.push, environ=desk.environ)
+        except ImageFactoryError as error:
+            fields = {"image": None, "op": "notify", "input": None, "hint": error.hint}
+            log.error("that notices are told is not written: %s", error, extra=fields)
 
 
 def _errors(refused: Refused) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from image_factory.usecases.outcome import SOME_FAILED, Failed, exit_code
 from image_factory_cli.folder import folder_options, open_workbench
 from image_factory_cli.logs import LogFormat
 from image_factory_cli.metrics import metrics_option, record_metrics
-from image_factory_cli.notices import notify_option, tell
+from image_factory_cli.notices import notify_option
 from image_factory_cli.render import (
     error_to_json,
     outcome_to_json,
@@ -69,7 +69,7 @@ def command(
     """
     from image_factory.decide.orders import parse_order
     from image_factory.shell.http import HttpClient
-    from image_factory.usecases.emergency import carry_out, identify_actor, order_emergency
+    from image_factory.usecases.emergency import carry_out, identify_actor, order_emergency, tell_people
 
     order = parse_order(
         cve=cve,
@@ -98,15 +98,14 @@ def command(
         found, committed = order_emergency(bench, order, identity), None
     else:
         found, committed = carry_out(
-            bench, order, identity, commit=commit, push=push, environ=os.environ, unpushed=show
+            bench, order, identity, is_told=notify, commit=commit, push=push, environ=os.environ, unpushed=show
         )
     show(found, committed)
     if dry_run and not as_json and not is_quiet:
         show_diff(found.changes)
     if not dry_run:
         record_metrics(metrics_file, found.samples)
-        if notify:
-            tell(bench, found.events)
+        tell_people(bench, found, commit=commit, push=push, environ=os.environ)
     if found.refusal is not None:
         raise found.refusal
     return _exit_code(found)

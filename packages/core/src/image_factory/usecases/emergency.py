@@ -8,7 +8,7 @@ written and committed together (`carry_out`). A refusal is an entry too.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from image_factory.decide.affected import Affected
 from image_factory.decide.authorization import Authorization, Identity, decide_authorization
@@ -28,12 +28,15 @@ from image_factory.shell.settings import load_settings
 from image_factory.shell.store import FileChange
 from image_factory.state.audit import AuditEntry, AuditOutcome
 from image_factory.state.layout import SETTINGS_FILE
+from image_factory.state.outbox import Outbox
 from image_factory.usecases.audit import append_entry, broken_log, count_recent, read_chain
 from image_factory.usecases.commit import Committed, until_settled, write_and_commit
 from image_factory.usecases.coordinate import gather_facts
+from image_factory.usecases.notify import notify
 from image_factory.usecases.observe import short_digest
+from image_factory.usecases.outbox import new_outbox, plan_outbox, plan_told
 from image_factory.usecases.outcome import Done, Failed, Outcome, Skipped
-from image_factory.usecases.trigger import new_request_id
+from image_factory.usecases.trigger import new_request_id, new_run_id
 from image_factory.usecases.workbench import Workbench
 
 
@@ -57,6 +60,8 @@ class Emergency:
     changes: tuple[FileChange, ...] = ()
     events: tuple[Event, ...] = ()
     problems: tuple[ImageFactoryError, ...] = ()
+    outbox: Outbox | None = None
+    """What is written down with it to be told; None where nobody is to be."""
 
     @property
     def samples(self) -> tuple[Sample, ...]:
@@ -104,6 +109,7 @@ def carry_out(
     order: Order,
     identity: Identity,
     *,
+    is_told: bool = True,
     commit: bool = True,
     push: bool = False,
     environ: Mapping[str, str] | None = None,
@@ -112,6 +118,7 @@ def carry_out(
     """Return what `order` comes to, written and committed, granted or refused; done again where others were quicker.
 
     Args:
+        is_told: whether its notices are written down with it; `tell_people` is to be called then.
         unpushed: told of what is kept here because its push failed, before the error is raised.
 
     Raises:
@@ -119,12 +126,15 @@ def carry_out(
         RemoteError: the commit cannot be pushed.
     """
 
+    by = new_run_id(bench.clock.now())
+
     def work() -> tuple[Emergency, Committed]:
         found = order_emergency(bench, order, identity)
+        found = replace(found, outbox=new_outbox(bench, by, found.events) if is_told else None)
         verb = "Refuse" if found.refusal else "Order"
         return found, write_and_commit(
             bench,
-            found.changes,
+            (*found.changes, *plan_outbox(bench, found.outbox)),
             subject=f"{verb} an emergency rebuild for {order.cve}",
             body=_message(found),
             commit=commit,
@@ -134,6 +144,45 @@ def carry_out(
         )
 
     return until_settled(work)
+
+
+def tell_people(
+    bench: Workbench,
+    found: Emergency,
+    *,
+    commit: bool = True,
+    push: bool = False,
+    environ: Mapping[str, str] | None = None,
+) -> None:
+    """Deliver what was written down with an order, and write that it is told; who is stopped leaves it to a later run.
+
+    Raises:
+        RemoteError: the second commit cannot be pushed; it is kept here.
+    """
+    if found.outbox is not None:
+        notify(bench, found.outbox.events)
+        mark_told(bench, found.outbox, commit=commit, push=push, environ=environ)
+
+
+def mark_told(
+    bench: Workbench,
+    outbox: Outbox,
+    *,
+    commit: bool = True,
+    push: bool = False,
+    environ: Mapping[str, str] | None = None,
+) -> None:
+    """Write that an order's notices are told; raises what `tell_people` raises."""
+    until_settled(
+        lambda: write_and_commit(
+            bench,
+            plan_told(bench, [outbox]),
+            subject="Emergency: notices are told",
+            commit=commit,
+            push=push,
+            environ=environ,
+        )
+    )
 
 
 def _message(found: Emergency) -> list[str]:
