@@ -53,17 +53,24 @@ SEVERAL = "- {name: nats, registry: docker.io, repository: library/nats, allowTa
 def test_a_digest_of_an_external_image_that_kargo_saw_is_recorded(web: Folder) -> None:
     images = web.root / "images.yaml"
     images.write_text(images.read_text() + EXTERNAL)
-    early = web.run("observe", "--base", "redis", "--digest", DIGEST)
-    web.run("analyze")
-
     ran = web.run("observe", "--base", "redis", "--digest", DIGEST, "--json")
     again = web.run("observe", "--base", "redis", "--digest", DIGEST, "--json")
 
-    assert (early.code, "'redis' is enrolled, but not analyzed yet" in early.err) == (2, True)
     assert (ran.code, ran.json["files"]) == (0, ["state/images/redis.yaml"])
     runtime = web.run("status", "redis", "--json").json["runtime"]
     assert (runtime["currentDigest"], runtime["currentVersion"]) == (DIGEST, "7")
     assert (again.code, again.json["files"]) == (0, [])
+
+
+def test_the_first_record_of_an_external_image_is_that_of_its_analysis(web: Folder) -> None:
+    images = web.root / "images.yaml"
+    images.write_text(images.read_text() + EXTERNAL)
+
+    seen = web.run("observe", "--base", "redis", "--digest", DIGEST)
+    analyzed = web.run("analyze", "--json")
+
+    assert seen.code == 0
+    assert "state/images/redis.yaml" not in analyzed.json["files"]
 
 
 def test_a_digest_that_belongs_to_no_known_tag_is_told_with_what_to_do(web: Folder) -> None:

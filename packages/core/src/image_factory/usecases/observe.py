@@ -31,14 +31,14 @@ from image_factory.errors import (
 )
 from image_factory.model.enrollment import Enrollment, Kind, SelectionStrategy
 from image_factory.model.event import Event
-from image_factory.model.image_state import BaseState, ImageState
+from image_factory.model.image_state import BaseState, DiscoveryStatus, ImageState
 from image_factory.model.selection import Candidate
 from image_factory.oci.reference import Digest, Repository, Tag
 from image_factory.plugins import PluginTable
 from image_factory.ports import ImageMetadata, Registry
 from image_factory.shell.asked import remember_asked
 from image_factory.shell.store import FileChange
-from image_factory.state.merge import record_digest, record_problem
+from image_factory.state.merge import merge_image, record_digest, record_discovery, record_problem
 from image_factory.usecases.outcome import Done, Failed, Outcome, Skipped
 from image_factory.usecases.watch import plan_watch, watch_key
 from image_factory.usecases.workbench import Workbench
@@ -163,6 +163,8 @@ def record_observed(bench: Workbench, name: str, digest: str) -> Observation:
     Digest.parse(digest)
     images, bases = bench.store.images(), bench.store.bases()
     image = images.records.get(name)
+    if image is None and not {name} & {*bases.records, *images.broken, *bases.broken}:
+        image = _enrolled_external(bench, name)
     if name not in bases.records and image is not None and image.kind is Kind.EXTERNAL:
         return _record_image(bench, image, digest, (*images.problems, *bases.problems))
     base = bases.records.get(name)
@@ -192,6 +194,18 @@ def _record_image(
     changed, outcome = _recorded_image(image, Sighting(tag, digest), now, source="handover")
     event = decide_external_event(image, changed, at=now)
     return Observation((outcome,), bench.store.plan([changed], ()), problems, () if event is None else (event,))
+
+
+def _enrolled_external(bench: Workbench, name: str) -> ImageState | None:
+    """Return the first record of an external image: in a cluster nothing else makes one, as no Dockerfile is read."""
+    from image_factory.usecases.analyze import image_configuration
+
+    for entry in bench.images().enrollments:
+        if entry.enrollment.name == name and entry.enrollment.kind is Kind.EXTERNAL:
+            now = bench.clock.now()
+            state = merge_image(None, image_configuration(entry.enrollment), at=now)
+            return record_discovery(state, DiscoveryStatus.EXTERNAL, at=now, learned=True)
+    return None
 
 
 def _not_watched(bench: Workbench, name: str, *, is_managed: bool) -> ImageFactoryError:
