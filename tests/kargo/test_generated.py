@@ -18,8 +18,11 @@ from tests.kargo.judge import Judge, custom_resources
 
 pytest.importorskip("image_factory_cli", reason="image_factory_cli is not installed")
 pytest.importorskip("image_factory_synth", reason="image_factory_synth is not installed")
-for plugin in ("github", "gitlab", "yaml", "kustomize", "helm"):
-    pytest.importorskip(f"image_factory_{plugin}", reason=f"image_factory_{plugin} is not installed")
+pytest.importorskip("image_factory_github", reason="image_factory_github is not installed")
+pytest.importorskip("image_factory_gitlab", reason="image_factory_gitlab is not installed")
+pytest.importorskip("image_factory_yaml", reason="image_factory_yaml is not installed")
+pytest.importorskip("image_factory_kustomize", reason="image_factory_kustomize is not installed")
+pytest.importorskip("image_factory_helm", reason="image_factory_helm is not installed")
 
 from image_factory.model.enrollment import SelectionStrategy, Source, Update
 from image_factory.model.settings import KargoSettings, Settings
