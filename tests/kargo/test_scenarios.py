@@ -6,51 +6,21 @@ repository, and builds are started at a GitHub or GitLab that remembers them.
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
-from tests.kargo.simulator.cluster import Cluster
 from tests.kargo.simulator.steps import Steps
-from tests.kargo.world import HOUR, MINUTE, World
+from tests.kargo.world import ALPINE, DISPATCHED, HOUR, MINUTE, NODE, World
 
 pytest.importorskip("image_factory_github", reason="the plugin github is not installed")
 pytest.importorskip("image_factory_gitlab", reason="the plugin gitlab is not installed")
 pytest.importorskip("image_factory_synth", reason="synth is not installed")
-
-ALPINE, NODE = "docker.io/library/alpine:3.22", "docker.io/library/node:22"
-DISPATCHED = timedelta(minutes=17)
-"""Within this a request is decided by the CronJob, seen by its Warehouse and dispatched, if it is due now."""
-
-
-def begin(world: World, steps: Steps, *entries: dict[str, object]) -> Cluster:
-    """Enroll images, let the cluster analyze them, and apply the manifests again, which know their bases now."""
-    world.enroll(*entries)
-    cluster = world.cluster(steps)
-    cluster.apply(world.manifests())
-    cluster.advance(MINUTE)
-    return cluster
-
-
-def move(world: World, cluster: Cluster, base: str, seed: str) -> str:
-    """Let a base point at something new, and its Warehouse look; return the new digest."""
-    repository, _, tag = base.removeprefix("docker.io/").partition(":")
-    digest = world.publish(repository, f"{repository} {seed}", tag)
-    cluster.refresh(f"{repository.rpartition('/')[2]}-{tag.replace('.', '-')}")
-    return digest
 
 
 def causes(world: World, image: str) -> list[str]:
     return [each["base"] for each in world.image(image)["rebuildHistory"][-1]["causes"]]
 
 
-@pytest.fixture(autouse=True)
-def bases(request: pytest.FixtureRequest, world: World) -> None:
-    for base in (ALPINE, NODE):
-        repository, _, tag = base.removeprefix("docker.io/").partition(":")
-        world.publish(repository, f"{repository} begin", tag)
-
-
 def test_a_fresh_enrollment_is_analyzed_and_its_base_watched(world: World, steps: Steps) -> None:
+    world.publish_base(ALPINE, "begin")
     world.enroll(world.managed("web", "FROM alpine:3.22\n"))
 
     cluster = world.cluster(steps)
@@ -66,7 +36,7 @@ def test_a_fresh_enrollment_is_analyzed_and_its_base_watched(world: World, steps
 
 def test_every_stage_is_promoted_by_a_policy_or_by_people(world: World, steps: Steps) -> None:
     by_hand = world.managed("byhand", "FROM alpine:3.22\n", autoRebuild=False)
-    cluster = begin(world, steps, world.managed("web", "FROM alpine:3.22\n"), by_hand)
+    cluster = world.begin(steps, world.managed("web", "FROM alpine:3.22\n"), by_hand)
 
     stages = {each["metadata"]["name"]: each for each in cluster.resources.all("Stage")}
     manual = [name for name, each in stages.items() if not cluster.resources.is_promoted_by_itself(each)]
@@ -77,10 +47,11 @@ def test_every_stage_is_promoted_by_a_policy_or_by_people(world: World, steps: S
 def test_a_base_that_moves_leads_to_one_build_after_its_delay_and_the_build_to_a_version(
     world: World, steps: Steps
 ) -> None:
-    cluster = begin(world, steps, world.managed("web", "FROM alpine:3.22\n", rebuildDelay="1h"))
-    new = move(world, cluster, ALPINE, "next")
+    cluster = world.begin(steps, world.managed("web", "FROM alpine:3.22\n", rebuildDelay="1h"))
+    new = world.move(cluster, ALPINE, "next")
 
-    cluster.advance(HOUR + 25 * MINUTE)
+    cluster.skip(50 * MINUTE)
+    cluster.advance(35 * MINUTE)
     assert world.request("web") is None, "the delay and the window are waited for"
     cluster.advance(5 * MINUTE + DISPATCHED)
     (build,) = world.builds
@@ -108,10 +79,10 @@ def test_a_base_that_moves_leads_to_one_build_after_its_delay_and_the_build_to_a
 
 def test_two_bases_that_move_within_a_window_lead_to_one_build_with_both_causes(world: World, steps: Steps) -> None:
     dockerfile = "FROM node:22 AS build\nFROM alpine:3.22\nCOPY --from=build / /\n"
-    cluster = begin(world, steps, world.managed("web", dockerfile, rebuildDelay="0s"))
-    node = move(world, cluster, NODE, "next")
+    cluster = world.begin(steps, world.managed("web", dockerfile, rebuildDelay="0s"))
+    node = world.move(cluster, NODE, "next")
     cluster.advance(20 * MINUTE)
-    alpine = move(world, cluster, ALPINE, "next")
+    alpine = world.move(cluster, ALPINE, "next")
 
     cluster.advance(10 * MINUTE + DISPATCHED)
 
@@ -120,3 +91,125 @@ def test_two_bases_that_move_within_a_window_lead_to_one_build_with_both_causes(
     assert sorted(each["base"] for each in world.request("web")["causes"]) == ["alpine-3-22", "node-22"]
     cluster.advance(HOUR)
     assert len(world.builds) == 1
+
+
+def test_an_emergency_is_built_at_once(world: World, steps: Steps) -> None:
+    cluster = world.begin(steps, world.managed("web", "FROM alpine:3.22\n", rebuildDelay="7d"))
+    new = world.move(cluster, ALPINE, "next")
+    cluster.advance(12 * MINUTE)
+    assert world.builds == []
+
+    order = ("emergency", "--cve=CVE-2026-12345", "--base=alpine:3.22", "--reason=exploited", "--push")
+    world.run(*order, environment={"GITHUB_ACTOR": "alice"})
+    cluster.advance(6 * MINUTE)
+
+    (build,) = world.builds
+    assert build.bases == {ALPINE: new}
+    assert world.request("web")["reason"] == "emergency"
+    cluster.advance(HOUR)
+    assert len(world.builds) == 1
+
+
+def test_a_dispatch_that_fails_is_not_tried_again_and_another_attempt_is_made_later(world: World, steps: Steps) -> None:
+    world.configure(retryDelay="10m")
+    cluster = world.begin(steps, world.managed("web", "FROM alpine:3.22\n", rebuildDelay="0s"))
+    world.move(cluster, ALPINE, "next")
+    world.github.trouble(422, {"message": "Workflow does not have 'workflow_dispatch' trigger"}, matches="/dispatches")
+
+    cluster.advance(50 * MINUTE)
+    promotions = cluster.stages.stage("rebuild-trigger-web").promotions
+    assert [each.phase for each in promotions] == ["Failed"]
+    assert "workflow_dispatch" in str(promotions[0].result)
+    first = world.request("web")["requestId"]
+    cluster.advance(HOUR)
+
+    (build,) = world.builds
+    assert build.request_id != first
+    history = world.image("web")["rebuildHistory"]
+    assert [(each["requestId"], each["result"]) for each in history][0] == (first, "failed")
+    assert world.request("web")["status"] == "dispatched"
+
+
+def test_a_controller_that_restarts_while_it_dispatches_starts_what_counts_as_one_build(
+    world: World, steps: Steps
+) -> None:
+    cluster = world.begin(steps, world.managed("web", "FROM alpine:3.22\n", rebuildDelay="0s"))
+    world.move(cluster, ALPINE, "next")
+    cluster.stages.restarts["rebuild-trigger-web"] = 1
+
+    cluster.advance(30 * MINUTE + DISPATCHED)
+    first, second = world.builds
+    assert first.request_id == second.request_id, "the workflow tells by it that it has run already"
+    for build in (first, second):
+        world.finish(build, "1.0.1")
+    cluster.advance(HOUR)
+
+    assert len(world.builds) == 2
+    history = world.image("web")["rebuildHistory"]
+    assert [(each["requestId"], each["result"]) for each in history] == [(first.request_id, "succeeded")]
+
+
+def test_a_build_of_a_parent_lets_its_child_be_built_on_it(world: World, steps: Steps) -> None:
+    parent = world.managed("parent", "FROM alpine:3.22\n", rebuildDelay="0s")
+    child = world.managed("child", "FROM ghcr.io/acme/parent:latest\n", rebuildDelay="0s")
+    cluster = world.begin(steps, parent, child)
+    world.move(cluster, ALPINE, "next")
+
+    cluster.advance(30 * MINUTE + DISPATCHED)
+    assert [build.image for build in world.builds] == ["parent"]
+    digest = world.finish(world.builds[0], "1.0.1")
+    cluster.advance(HOUR)
+
+    assert [build.image for build in world.builds] == ["parent", "child"]
+    assert world.builds[1].bases == {"ghcr.io/acme/parent:latest": digest}
+    world.finish(world.builds[1], "1.0.1")
+    cluster.advance(HOUR)
+    assert len(world.builds) == 2
+
+
+def test_what_is_not_enrolled_any_more_is_watched_and_built_no_more(world: World, steps: Steps) -> None:
+    web, api = (world.managed(name, "FROM alpine:3.22\n", rebuildDelay="1h") for name in ("web", "api"))
+    cluster = world.begin(steps, web, api)
+    world.move(cluster, ALPINE, "next")
+    cluster.advance(20 * MINUTE)
+
+    world.enroll(api)
+    cluster.apply(world.manifests())
+    cluster.advance(HOUR + 10 * MINUTE + DISPATCHED)
+
+    assert [build.image for build in world.builds] == ["api"]
+    left = [name for _, name in cluster.resources.documents if name.endswith("web")]
+    assert left == []
+    assert "web" not in cluster.warehouses
+
+
+def test_an_image_without_automatic_rebuilds_is_built_when_a_person_promotes_its_request(
+    world: World, steps: Steps
+) -> None:
+    cluster = world.begin(steps, world.managed("web", "FROM alpine:3.22\n", rebuildDelay="0s", autoRebuild=False))
+    new = world.move(cluster, ALPINE, "next")
+
+    cluster.advance(2 * HOUR)
+    assert world.builds == []
+    assert world.request("web")["status"] == "needs-approval"
+    (freight,) = cluster.freight_of("rebuild-requests-web")
+    cluster.stages.promote("rebuild-trigger-web", freight, by="alice")
+    cluster.advance(30 * MINUTE)
+
+    (build,) = world.builds
+    assert build.bases == {ALPINE: new}
+    assert world.request("web")["status"] == "dispatched"
+
+
+def test_an_image_of_a_gitlab_project_is_built_by_its_pipeline(world: World, steps: Steps) -> None:
+    entry = world.managed("lab", "FROM alpine:3.22\n", provider="gitlab", rebuildDelay="0s")
+    cluster = world.begin(steps, entry)
+    new = world.move(cluster, ALPINE, "next")
+
+    cluster.advance(30 * MINUTE + DISPATCHED)
+    (pipeline,) = world.gitlab.state("acme/lab").pipelines
+    assert new in str(pipeline.variables)
+    assert [build.image for build in world.builds] == ["lab"]
+    assert world.github.state("acme/lab").runs == []
+    cluster.advance(15 * MINUTE)
+    assert world.request("lab")["status"] == "dispatched"

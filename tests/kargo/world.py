@@ -29,11 +29,16 @@ from image_factory.testing.image_content import build_image
 from image_factory.testing.registry_server import RegistryServer
 
 GITHUB_TOKEN, GITLAB_TOKEN, TRIGGER_TOKEN = "ghp_plantedK2Token", "glpat-plantedK2", "glptt-plantedK2"
+ALPINE, NODE = "docker.io/library/alpine:3.22", "docker.io/library/node:22"
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+DISPATCHED = timedelta(minutes=17)
+"""Within this a request is decided by the CronJob, seen by its Warehouse and dispatched, if it is due now."""
 STATE = "acme/platform"
 WORKFLOW = (
     "name: b\nrun-name: ${{ inputs.request_id }}\non: {workflow_dispatch: {inputs: {request_id: {}, base_images: {},"
     " version_bump: {}, triggered_by: {}, base_image: {}, image: {}}}}\njobs: {}\n"
 )
+PIPELINE = "image: {script: [build], variables: {}}\n"
 REQUEST_ID = "image-factory.io/request-id"
 
 
@@ -111,8 +116,7 @@ class World:
         """Return an enrollment of an image whose repository now holds this Dockerfile, and whose 1.0.0 is published."""
         server = self.github if provider == "github" else self.gitlab
         files = {"Dockerfile": dockerfile, "README.md": "An image.\n"}
-        if provider == "github":
-            files[f".github/workflows/{name}.yml"] = WORKFLOW
+        files |= {f".github/workflows/{name}.yml": WORKFLOW} if provider == "github" else {".gitlab-ci.yml": PIPELINE}
         server.repositories.create(f"acme/{name}.git", files)
         self.publish(f"acme/{name}", f"{name} 1.0.0", "1.0.0", "latest")
         return {
@@ -154,6 +158,28 @@ class World:
             if arguments[0] == "synth":
                 return (place / "dist" / "image-factory.k8s.yaml").read_text("utf-8")
             return said
+
+    def begin(self, steps: Steps, *entries: dict[str, Any]) -> Cluster:
+        """Enroll images, let a cluster analyze them, and apply the manifests again, which know their bases now."""
+        for base in (ALPINE, NODE):
+            self.publish_base(base, "begin")
+        self.enroll(*entries)
+        cluster = self.cluster(steps)
+        cluster.apply(self.manifests())
+        cluster.advance(MINUTE)
+        return cluster
+
+    def publish_base(self, base: str, seed: str) -> str:
+        """Let a base's tag point at something, and return its digest."""
+        repository, _, tag = base.removeprefix("docker.io/").partition(":")
+        return self.publish(repository, f"{repository} {seed}", tag)
+
+    def move(self, cluster: Cluster, base: str, seed: str) -> str:
+        """Let a base point at something new, and its Warehouse look; return the new digest."""
+        digest = self.publish_base(base, seed)
+        repository, _, tag = base.rpartition("/")[2].partition(":")
+        cluster.refresh(f"{repository}-{tag.replace('.', '-')}")
+        return digest
 
     def manifests(self) -> str:
         """Return what `image-factory synth` makes of the folder as it is now."""
@@ -253,6 +279,3 @@ def begun_world(folder: Path) -> Iterator[World]:
         files = {"image-factory/images.yaml": "[]\n", "image-factory/config.yaml": yaml.safe_dump(config)}
         github.repositories.create(f"{STATE}.git", files)
         yield World(folder, clock, github, gitlab, registry, config)
-
-
-HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
