@@ -351,6 +351,10 @@ def _beside(path: str, link: str) -> str | None:
 
 
 def _pulls(asked: Asked) -> Answer:
+    for each in asked.owner.state(asked.urls.full_name).pulls:
+        # What is pushed to its branch, by force or not, is in an open request.
+        if each.state == "open":
+            each.head_sha = asked.commit(f"refs/heads/{each.head}") or each.head_sha
     state = asked.query.get("state", "open")
     head = asked.query.get("head", "").partition(":")[2]
     found = [
