@@ -87,7 +87,7 @@ def _by_version(tags: Sequence[str], subscription: Document) -> list[str]:
             continue
         if version.prerelease and constraint == ">=0.0.0":
             continue
-        versions.append((version, tag))
+        versions.append((version.precedence, tag))
     return [tag for _, tag in sorted(versions, reverse=True)]
 
 

@@ -128,6 +128,8 @@ class GitHubServer(RestServer):
             if merge:
                 git = Git(self.repositories.path(f"{full_name}.git"), is_exact=True)
                 base, doing = f"refs/heads/{pull.base}", f"cannot merge {number}"
+                pushed = git.attempt("rev-parse", "--verify", "--quiet", f"refs/heads/{pull.head}")
+                pull.head_sha = pushed.text() if pushed.is_ok else pull.head_sha
                 tree = git.run("merge-tree", "--write-tree", base, pull.head_sha, doing=doing).text()
                 who = {
                     f"GIT_{role}_{part}": "web-flow" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")
