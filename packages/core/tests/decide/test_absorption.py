@@ -151,3 +151,18 @@ def test_a_rebuild_that_published_on_the_wrong_base_has_taken_nothing_in() -> No
     history = state.history.model_copy(update={"update_history": (update,)})
 
     assert absorbed_digest(state.model_copy(update={"runtime": runtime, "history": history}), base(0, 5)) == "d0"
+
+
+@pytest.mark.parametrize(
+    ("cause", "expected"),
+    [
+        pytest.param({"base": "platform", "to": "d1"}, "d1", id="under the name of the managed image that it was"),
+        pytest.param({"base": "platform", "to": "other"}, "d0", id="what it took of another that is gone"),
+        pytest.param({"base": "debian", "to": "d1"}, "d0", id="what it took of another that has the same digest"),
+    ],
+)
+def test_a_base_that_has_another_name_now_is_known_by_its_digests(cause: dict[str, Any], expected: str) -> None:
+    known = image(builds=(build("succeeded", **cause),))
+    both = known.configuration.model_copy(update={"base_images": ("debian", "node")})
+
+    assert absorbed_digest(known.model_copy(update={"configuration": both}), base(0, 1, 2)) == expected

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from image_factory.decide.eligibility import Reason
 from image_factory.decide.lifecycle import Transition, count_transitions
 from image_factory.model.hold import Hold
 from image_factory.model.metric import format_samples
 from image_factory.model.request import Dispatch, RebuildRequest, RequestStatus
 from image_factory.usecases.analyze import Analysis, analyze
+from image_factory.usecases.coordinate import coordinate
 from image_factory.usecases.handover import Handover
 from image_factory.usecases.lifecycle import log_transitions
-from image_factory.usecases.observe import observe
+from image_factory.usecases.observe import observe, record_observed
 from image_factory.usecases.outcome import Done, Skipped
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ else:
 
 WATCHING = {"repoURL", "allowTags", "imageSelectionStrategy"}
 NODE = {"registry": "docker.io", "repository": "library/node"}
-OLD, NEW = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"
+OLD, NEW, NEWEST = (f"sha256:{digit * 64}" for digit in "abc")
 
 
 def run(world: World, handover: Handover | None = None) -> Analysis:
@@ -261,6 +263,46 @@ def test_a_managed_image_that_is_removed_and_still_used_becomes_a_base_with_its_
     assert "images/platform.yaml" not in files(layered)
     assert steps(analysis)[0] == ("platform", "managed", "base")
     assert Done("platform", (f"removed from images.yaml, now the base image {name} of web",)) in analysis.outcomes
+
+
+def test_what_its_dependents_hold_is_not_taken_back_to_an_older_digest(layered: World) -> None:
+    built(layered, "platform")
+    for day, digest in enumerate([NEW, NEWEST]):
+        layered.later(days=1)
+        run(layered, Handover("platform", tag="1.2", digest=digest))
+        took = {"base": "platform", "from": OLD, "to": digest}
+        rebuild = {"at": f"2026-03-0{3 + day}T12:00:00Z", "reason": "due", "trigger": "policy", "causes": [took]}
+        edit(layered, "images/web", rebuildHistory=[{**rebuild, "result": "succeeded"}])
+    layered.enroll("web")
+    layered.later(days=8)
+
+    run(layered)
+
+    (decision,) = coordinate(layered.bench()).plan.decisions.values()
+    assert (decision.reason, decision.because) == (Reason.UP_TO_DATE, "nothing that it is built on has moved")
+
+
+def test_a_tag_that_stands_still_has_not_the_digests_of_later_versions(world: World) -> None:
+    world.service("platform", "FROM node:22\n")
+    world.service("web", "FROM ghcr.io/acme/platform:1.2.0\n")
+    world.enroll("platform", "web")
+    run(world)
+    for version, digest in (("1.2.0", OLD), ("1.2.1", NEW)):
+        world.later(days=1)
+        run(world, Handover("platform", tag=version, digest=digest))
+    took = {"base": "platform", "from": OLD, "to": NEW}
+    rebuild = {"at": "2026-03-03T12:00:00Z", "reason": "due", "trigger": "policy", "result": "succeeded"}
+    edit(world, "images/web", rebuildHistory=[{**rebuild, "causes": [took]}])
+    world.enroll("web")
+
+    run(world)
+    (name,) = record(world, "images/web")["baseImages"]
+    bench = world.bench()
+    bench.store.apply(record_observed(bench, name, OLD).changes)  # what 1.2.0 points at
+    world.later(days=30)
+
+    (decision,) = coordinate(world.bench()).plan.decisions.values()
+    assert decision.reason is Reason.UP_TO_DATE, "it holds 1.2.1, and is not built back to 1.2.0"
 
 
 def test_it_becomes_one_although_its_dependents_cannot_be_read(layered: World) -> None:

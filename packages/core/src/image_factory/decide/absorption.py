@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from image_factory.model.image_state import BaseState, Build, ImageState
 
@@ -26,7 +28,8 @@ def built_in(image: ImageState) -> tuple[str, ...]:
 def absorbed_digest(image: ImageState, base: BaseState | ImageState) -> str | None:
     """Return the digest of `base` that `image` holds, or None where state cannot tell.
 
-    A rebuild's record says it by its causes; a rebuild for other causes was told to keep what the image
+    A rebuild's record says it by its causes, under the name that the base had then: one that becomes a
+    managed image, or was one, has another now. a rebuild for other causes was told to keep what the image
     held. A build that was not ours took what the base pointed at then. Else, where no build is known, it
     is our first sight of the base: an image is taken to be current when it is enrolled.
     """
@@ -37,7 +40,7 @@ def absorbed_digest(image: ImageState, base: BaseState | ImageState) -> str | No
         if others and others[-1] > _ended(build):
             break
         for cause in build.causes:
-            if cause.get("base") == base.name and isinstance(cause.get("to"), str):
+            if isinstance(cause.get("to"), str) and _is_about(cause, image, base):
                 return str(cause["to"])
         # It was told what the image held when it was requested; what others built since is not in it.
         others = [at for at in others if at <= build.at]
@@ -53,6 +56,15 @@ def absorbed_digest(image: ImageState, base: BaseState | ImageState) -> str | No
         # The first digest that we know of is one that we built: what there was before, the image was built on.
         return None
     return first.new_digest if first.old_digest is None else first.old_digest
+
+
+def _is_about(cause: Mapping[str, Any], image: ImageState, base: BaseState | ImageState) -> bool:
+    if cause.get("base") == base.name:
+        return True
+    configuration = image.configuration
+    if cause.get("base") in {*configuration.base_images, *configuration.secondary_images}:
+        return False
+    return any(cause["to"] in (update.new_digest, update.old_digest) for update in base.history.update_history)
 
 
 def _is_rebuilt(image: ImageState, digest: str) -> bool:

@@ -34,6 +34,7 @@ from image_factory.decide.lifecycle import (
     publisher_of,
     taken_over,
 )
+from image_factory.decide.versions import looks_pinned
 from image_factory.errors import ImageFactoryError
 from image_factory.model.enrollment import Enrollment, Kind
 from image_factory.model.event import Event
@@ -258,7 +259,10 @@ class _Plan:
             publisher = self.known.recorded.get(self.standings.before.get(repository, ""))
             is_new = old is None or old.configuration.managed_by is not None
             if publisher is not None and repository not in self.standings.after and is_new:
-                is_its_tag = targets[repository] == 1 or configuration.tag == publisher.runtime.current_version
+                tag = configuration.tag or ""
+                # One that stands still is an older version's: what was built since is not behind it.
+                is_followed = targets[repository] == 1 and not looks_pinned(tag)
+                is_its_tag = is_followed or tag == publisher.runtime.current_version
                 base = history_from_image(base, publisher, with_digests=is_its_tag)
             if known is not old and restored is not None:
                 self._restore(restored.entry, base)
