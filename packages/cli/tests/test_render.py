@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import PurePosixPath
 
 import pytest
@@ -9,12 +10,15 @@ import pytest
 from image_factory.errors import Location, NotFound
 from image_factory.shell.store import FileChange
 from image_factory.usecases.outcome import Done, Failed, Skipped
+from image_factory_cli.logs import configure_logs
 from image_factory_cli.render import (
     error_to_json,
     outcome_to_json,
     report_problems,
+    report_warnings,
     show_diff,
     show_outcomes,
+    show_problems,
     show_table,
 )
 
@@ -70,3 +74,24 @@ def test_problems_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> No
     report_problems([FAILED.error], op="analyze", is_quiet=False)
 
     assert capsys.readouterr() == ("", "error: images.yaml:3: no file\nhint: add it\n")
+
+
+def test_where_a_program_reads_the_log_problems_and_warnings_are_lines_of_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure_logs("json", None)
+    try:
+        show_problems([FAILED.error])
+        report_warnings([FAILED.error], op="rebuild", is_quiet=True, image="web")
+    finally:
+        configure_logs("text", None)
+
+    error, warning = (json.loads(line) for line in capsys.readouterr().err.splitlines())
+    assert (error["level"], error["event"], error["hint"]) == ("error", "images.yaml:3: no file", "add it")
+    assert (warning["level"], warning["op"], warning["image"]) == ("warning", "rebuild", "web")
+
+
+def test_a_warning_is_shown_with_its_hint(capsys: pytest.CaptureFixture[str]) -> None:
+    report_warnings([FAILED.error], op="rebuild", is_quiet=False)
+
+    assert capsys.readouterr() == ("", "warning: images.yaml:3: no file\nhint: add it\n")

@@ -54,6 +54,11 @@ class TextFormatter(logging.Formatter):
         return text + (f"\n{self.formatException(record.exc_info)}" if record.exc_info else "")
 
 
+def is_for_a_program() -> bool:
+    """Whether what is logged is JSON, so that nothing else may stand between its lines."""
+    return any(isinstance(handler.formatter, JsonFormatter) for handler in logging.getLogger().handlers)
+
+
 def configure_logs(log_format: LogFormat, level: str | None) -> None:
     """Send our own logs to standard error; those of libraries only where they fail.
 

@@ -12,6 +12,7 @@ import click
 
 from image_factory.errors import ImageFactoryError
 from image_factory.usecases.outcome import Done, Failed, Outcome, Skipped
+from image_factory_cli.logs import is_for_a_program
 
 if TYPE_CHECKING:
     from image_factory.shell.store import FileChange
@@ -65,7 +66,11 @@ def error_to_json(error: ImageFactoryError) -> dict[str, Any]:
 
 
 def show_problems(problems: Iterable[ImageFactoryError]) -> None:
-    """Write each problem with its hint to standard error."""
+    """Write each problem with its hint to standard error; as lines of the log where a program reads that."""
+    if is_for_a_program():
+        context = click.get_current_context(silent=True)
+        report_problems(problems, op=context.info_name or "" if context else "", is_quiet=True)
+        return
     for problem in problems:
         click.echo(f"{click.style('error:', fg='red')} {problem}", err=True)
         if problem.hint:
@@ -80,6 +85,20 @@ def report_problems(problems: Iterable[ImageFactoryError], *, op: str, is_quiet:
     log = logging.getLogger("image_factory")
     for problem in problems:
         log.error(str(problem), extra={**_fields(problem), "op": op})
+
+
+def report_warnings(
+    warnings: Iterable[ImageFactoryError], *, op: str, is_quiet: bool, image: str | None = None
+) -> None:
+    """Show what is probably not meant to a person, or log it where a program reads."""
+    log = logging.getLogger("image_factory")
+    for warning in warnings:
+        if is_quiet:
+            log.warning(str(warning), extra={**_fields(warning), "op": op, "image": image})
+            continue
+        click.echo(f"{click.style('warning:', fg='yellow')} {warning}", err=True)
+        if warning.hint:
+            click.echo(f"hint: {warning.hint}", err=True)
 
 
 def _fields(problem: ImageFactoryError) -> dict[str, object]:

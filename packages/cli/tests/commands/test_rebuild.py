@@ -47,6 +47,15 @@ def test_a_dry_run_prints_the_exact_request_even_offline(offline: Any) -> None:
     assert "ghp_planted" not in ran.out + ran.err
 
 
+def test_with_a_program_s_log_nothing_but_its_lines_is_said(offline: Any) -> None:
+    ran = offline.run("rebuild", "web", "--dry-run", "--log-format", "json")
+
+    told = [json.loads(line) for line in ran.err.splitlines()]
+    assert ran.out == ""
+    assert [(line["level"], line["image"], line["op"]) for line in told] == [("warning", "web", "rebuild")]
+    assert "cannot read which inputs the workflow declares" in told[0]["event"]
+
+
 def test_a_dry_run_as_json_holds_method_url_headers_and_body(offline: Any) -> None:
     told = offline.run("rebuild", "web", "--dry-run", "--json", "--bump", "minor").json
 

@@ -86,3 +86,14 @@ def test_an_empty_folder_is_one_line_of_error_and_one_of_hint_and_stays_empty(
     assert "images.yaml" in error
     assert "image-factory init" in hint
     assert list(empty.iterdir()) == []
+
+
+def test_with_a_program_s_log_each_problem_is_a_line_of_it(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / "images.yaml").write_text(BAD)
+
+    code = run(["validate", "--log-format", "json"])
+
+    out, err = capsys.readouterr()
+    assert (code, out) == (2, "")
+    assert all(json.loads(line)["op"] == "validate" for line in err.splitlines())
+    assert any("criticality" in json.loads(line)["event"] for line in err.splitlines())

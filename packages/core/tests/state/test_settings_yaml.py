@@ -29,6 +29,11 @@ def test_an_empty_file_sets_nothing(text: str) -> None:
             "config.yaml:3: registries.ghcr.io.requestsPerDay: '-1' stands where a number of 0 or more",
             id="fewer than none",
         ),
+        pytest.param(
+            "maxConcurrentRebuilds: 0\n",
+            "config.yaml:1: maxConcurrentRebuilds: '0' stands where a number of 1 or more is meant",
+            id="fewer than one",
+        ),
         pytest.param("registries:\n  'a b': {}\n", "config.yaml:2: registries.a b: not a registry host", id="no host"),
         pytest.param("- a\n", "config.yaml:1: settings are 'key: value' lines", id="a list"),
         pytest.param("a: [\n", "config.yaml:2: not YAML", id="no YAML"),

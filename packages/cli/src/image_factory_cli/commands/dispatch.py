@@ -12,7 +12,7 @@ from image_factory_cli.folder import folder_options
 from image_factory_cli.image_names import complete_image
 from image_factory_cli.logs import LogFormat
 from image_factory_cli.notices import notify_option, tell
-from image_factory_cli.render import error_to_json
+from image_factory_cli.render import error_to_json, report_warnings
 from image_factory_cli.steps import Manner, Shown, show, step_options, tell_who_starts, write
 
 if TYPE_CHECKING:
@@ -89,9 +89,8 @@ def command(
         "requests": [_to_json(request) for request in (started.requests if started else ())],
         "warnings": [error_to_json(warning) for warning in (started.warnings if started else ())],
     }
-    if not as_json and not manner.is_quiet:
-        for warning in started.warnings if started else ():
-            click.echo(f"{click.style('warning:', fg='yellow')} {warning}", err=True)
+    if not as_json:
+        report_warnings(started.warnings if started else (), op="dispatch", is_quiet=manner.is_quiet)
     show(Shown(outcomes, changes if committed else (), committed, more=more), manner, op="dispatch")
     if notify:
         tell(bench, (*claimed.events, *(started.events if started else ())))

@@ -17,7 +17,7 @@ from image_factory_cli.folder import folder_options, open_workbench
 from image_factory_cli.image_names import complete_image
 from image_factory_cli.logs import LogFormat
 from image_factory_cli.notices import notify_option, tell
-from image_factory_cli.render import error_to_json, write_json
+from image_factory_cli.render import error_to_json, report_warnings, write_json
 
 if TYPE_CHECKING:
     from image_factory.usecases.rebuild import Order
@@ -58,10 +58,13 @@ def command(
     from image_factory.usecases.rebuild import claim_order, order_rebuild
     from image_factory.usecases.trigger import new_run_id
 
+    # With a program's log, nothing but its lines is said.
+    is_quiet = log_format == "json"
     bench = open_workbench(directory, log_format, log_level)
     actor = find_actor(os.environ, bench.root)
     if dry_run:
-        return _rehearse(bench, order_rebuild(bench, image, version_bump=bump, actor=actor), force, as_json)
+        ordered = order_rebuild(bench, image, version_bump=bump, actor=actor)
+        return _rehearse(bench, ordered, force, as_json, is_quiet)
     by = new_run_id(bench.clock.now())
     told: list[str] = []
 
@@ -84,7 +87,7 @@ def command(
         tell(bench, started.events)
     failures = [outcome.error for outcome in started.outcomes if isinstance(outcome, Failed)]
     if not as_json:
-        _warn(started.warnings)
+        report_warnings(started.warnings, op="rebuild", is_quiet=is_quiet, image=image)
     if failures:
         raise failures[0]
     (request,) = started.requests
@@ -94,6 +97,8 @@ def command(
         said = {"name": image, "requestId": request.request_id, "runId": made.run_id, "url": made.url}
         approval = {"approvedBy": request.approved_by} if order.is_approval else {}
         write_json({**said, **approval, "commit": committed.commit, "warnings": _listed(started.warnings)})
+        return 0
+    if is_quiet:
         return 0
     where = made.url or f"its run is not known yet: image-factory runs {image} shows it"
     if made.url is None and started.unseen:
@@ -108,7 +113,7 @@ def command(
     return 0
 
 
-def _rehearse(bench: Workbench, order: Order, force: bool, as_json: bool) -> int:
+def _rehearse(bench: Workbench, order: Order, force: bool, as_json: bool, is_quiet: bool) -> int:
     from image_factory.usecases.rebuild import rehearse_order
     from image_factory.usecases.trigger import call_to_json
 
@@ -119,20 +124,15 @@ def _rehearse(bench: Workbench, order: Order, force: bool, as_json: bool) -> int
         told = {"requestId": order.request.request_id, "refused": refusal, "warnings": _listed(prepared.warnings)}
         write_json({**call, **told})
         return 0
-    _warn(prepared.warnings)
-    if order.refusal is not None and not force:
-        _warn([order.refusal])
+    refusals = [order.refusal] if order.refusal is not None and not force else []
+    report_warnings([*prepared.warnings, *refusals], op="rebuild", is_quiet=is_quiet, image=order.image)
+    if is_quiet:
+        return 0
     click.echo(f"{call['method']} {call['url']}")
     for name, value in call["headers"].items():
         click.echo(f"{name}: {value}")
     click.echo(f"\n{json.dumps(call['json'], indent=2, ensure_ascii=False)}")
     return 0
-
-
-def _warn(warnings: Iterable[ImageFactoryError]) -> None:
-    for warning in warnings:
-        click.echo(f"{click.style('warning:', fg='yellow')} {warning}", err=True)
-        click.echo(f"hint: {warning.hint}", err=True)
 
 
 def _listed(warnings: Iterable[ImageFactoryError]) -> list[dict[str, Any]]:

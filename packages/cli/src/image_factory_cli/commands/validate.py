@@ -10,7 +10,7 @@ import click
 
 from image_factory_cli.folder import folder_options, workbench
 from image_factory_cli.logs import LogFormat, configure_logs
-from image_factory_cli.render import error_to_json, show_problems, write_json
+from image_factory_cli.render import error_to_json, report_problems, report_warnings, write_json
 
 if TYPE_CHECKING:
     from image_factory.model.settings import Settings
@@ -42,10 +42,12 @@ def command(as_json: bool, strict: bool, directory: Path | None, log_format: Log
             }
         )
         return found.exit_code(strict=strict)
-    show_problems(found.problems)
-    for warning in found.warnings:
-        click.echo(f"{click.style('warning:', fg='yellow')} {warning}", err=True)
-        click.echo(f"hint: {warning.hint}", err=True)
+    # With a program's log, nothing but its lines is said.
+    is_quiet = log_format == "json"
+    report_problems(found.problems, op="validate", is_quiet=is_quiet)
+    report_warnings(found.warnings, op="validate", is_quiet=is_quiet)
+    if is_quiet:
+        return found.exit_code(strict=strict)
     counts = [
         (found.images, "good image", "good images"),
         (len(found.problems), "error", "errors"),

@@ -154,7 +154,7 @@ class EmergencySettings(Record):
     """What must vouch for the actor: the CI's OIDC token, git's signature, or nothing (`unverified`)."""
     oidc_issuers: tuple[WebAddress, ...] = Field(default=(), examples=["[https://token.actions.githubusercontent.com]"])
     """The issuers whose OIDC tokens are believed."""
-    alert_after: int = Field(default=3, ge=1, examples=["3"])
+    alert_after: int = Field(default=3, ge=0, examples=["3"])
     """More orders than this within `alertWindow` raise an alarm."""
     alert_window: Duration = Field(default=timedelta(days=30), examples=["30d"])
     """The time over which orders are counted."""

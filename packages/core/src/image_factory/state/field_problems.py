@@ -132,6 +132,9 @@ def describe(kind: str, context: Mapping[str, Any], node: Node | None, path: Seq
         name = next((step for step in reversed(path) if isinstance(step, str)), "")
         written = f'{name}: "{node.text}"' if path and isinstance(path[-1], str) else f'- "{node.text}"'
         return f"YAML takes {node.text} for {what}, and text is meant", f"write it in quotes: {written}"
+    if kind in ("greater_than_equal", "less_than_equal"):
+        bound, beyond = (context["ge"], "more") if kind == "greater_than_equal" else (context["le"], "less")
+        return f"{shown} stands where a number of {bound} or {beyond} is meant", f"write {bound} or {beyond}"
     expected = _EXPECTED.get(kind)
     if expected is None:
         return f"{shown} cannot be used here ({kind.replace('_', ' ')})", ""
@@ -155,8 +158,6 @@ _EXPECTED: Mapping[str, tuple[str, str]] = {
     "int_parsing": _WHOLE,
     "int_from_float": _WHOLE,
     "string_too_short": ("text", "write it"),
-    "greater_than_equal": ("a number of 0 or more", "write 0 or a greater number"),
-    "less_than_equal": ("a smaller number", "write a smaller number"),
     "time_delta_type": ("a duration", "write a number and a unit of s, m, h, d or w, such as 7d"),
 }
 
