@@ -75,6 +75,8 @@ def is_ready(resource: dict[str, Any]) -> bool:
 @pytest.fixture(scope="module", autouse=True)
 def applied() -> None:
     """Apply the file as the how-to says."""
+    for namespace in {one["metadata"].get("namespace", NAMESPACE) for one in RESOURCES} - {NAMESPACE}:
+        kubectl("create", "namespace", namespace)  # where Backstage stands
     said = kubectl("apply", "--filename", str(MANIFEST)).stdout
 
     assert len(said.splitlines()) == len(RESOURCES)
