@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import threading
 import time
@@ -75,17 +76,23 @@ emergency:
 """
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    """web and shop are built on node, api on redis; node has just moved."""
-    settings = Settings()
+@pytest.fixture(scope="session")
+def issuer() -> Iterator[OidcServer]:
+    with OidcServer(now=FixedClock().now()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory, issuer: OidcServer) -> Path:
+    """web and shop are built on node, api on redis; node has just moved. Made once, and copied for each test."""
+    folder = tmp_path_factory.mktemp("site")
     clock = FixedClock()
-    with OidcServer(now=clock.now()) as issuer, HttpClient(settings, clock) as http:
-        made = Site(tmp_path / "checkout", issuer, http, clock)
-        services = tmp_path / "services"
-        for path in (made.checkout, services):
+    with HttpClient(Settings(), clock) as http:
+        site = Site(folder / "checkout", issuer, http, clock)
+        services = folder / "services"
+        for path in (site.checkout, services):
             path.mkdir()
-            made.git("init", "--quiet", "--initial-branch=main", folder=path)
+            site.git("init", "--quiet", "--initial-branch=main", folder=path)
         entries = ""
         for name, base in (("web", "node:22"), ("shop", "node:22"), ("api", "redis:7")):
             (services / name).mkdir()
@@ -94,16 +101,25 @@ def site(tmp_path: Path) -> Iterator[Site]:
                 f"- name: {name}\n  registry: ghcr.io\n  repository: acme/{name}\n"
                 f"  source: {{provider: git, repo: {services}, dockerfile: {name}/Dockerfile}}\n"
             )
-        made.git("add", ".", folder=services)
-        made.git("commit", "--quiet", "--message", "Services", folder=services)
-        made.root.mkdir()
-        (made.root / "images.yaml").write_text(entries)
-        made.configure(POLICY.format(issuer=issuer.origin))
-        bench = made.desk().workbench()
+        site.git("add", ".", folder=services)
+        site.git("commit", "--quiet", "--message", "Services", folder=services)
+        site.root.mkdir()
+        (site.root / "images.yaml").write_text(entries)
+        site.configure(POLICY.format(issuer=issuer.origin))
+        bench = site.desk().workbench()
         write_and_commit(bench, analyze(bench).changes, subject="Analyze")
-        made.move(OLD)
-        made.move(NEW)
-        yield made
+        site.move(OLD)
+        site.move(NEW)
+    return site.checkout
+
+
+@pytest.fixture
+def site(made: Path, issuer: OidcServer, tmp_path: Path) -> Iterator[Site]:
+    """A copy of the folder for one test."""
+    shutil.copytree(made, tmp_path / "checkout")
+    clock = FixedClock()
+    with HttpClient(Settings(), clock) as http:
+        yield Site(tmp_path / "checkout", issuer, http, clock)
 
 
 Serving = Callable[[Desk], httpx.Client]

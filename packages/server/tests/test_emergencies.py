@@ -248,10 +248,10 @@ def test_where_tokens_are_not_trusted_none_is_believed(site: Site, api: httpx.Cl
 
 
 def test_an_issuer_that_does_not_answer_is_503(site: Site, api: httpx.Client, bearer: Bearer) -> None:
-    headers = bearer()
-    site.issuer.__exit__(None, None, None)
+    text = (site.root / "config.yaml").read_text()
+    site.configure(text.replace(site.issuer.origin, "http://127.0.0.1:9"))
 
-    answer = api.post(PATH, json=GOOD, headers=headers)
+    answer = api.post(PATH, json=GOOD, headers=bearer(iss="http://127.0.0.1:9"))
 
     assert answer.status_code == 503
     assert problems(answer)[None]
