@@ -76,6 +76,18 @@ def test_a_kustomization_is_cloned_changed_committed_and_pushed() -> None:
     }
 
 
+def test_no_consumer_is_brought_from_its_version_to_the_tag_that_always_moves() -> None:
+    # What an image's Warehouse sees until a version of it is known.
+    for update in (KUSTOMIZE, {"path": "v.yaml", **KEY}):
+        steps = only(written(update))
+
+        assert [step.get("if") for step in steps] == [
+            None,
+            '${{ success() && imageFrom("ghcr.io/acme/web").Tag != "latest" }}',
+            None,
+        ]
+
+
 def test_a_proposal_is_a_branch_of_its_own_and_a_request() -> None:
     ((name, steps),) = written({"path": "v.yaml", **KEY, "mode": "pr", "branch": "release/1"}).items()
 

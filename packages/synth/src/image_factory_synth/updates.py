@@ -18,7 +18,7 @@ from image_factory.errors import ImageFactoryError, UserError
 from image_factory.model.enrollment import MAX_LABEL, Update
 from image_factory.model.mention import ImageField, PromotionStep, Target
 from image_factory.model.settings import CommitSettings
-from image_factory.oci.reference import Repository
+from image_factory.oci.reference import DEFAULT_TAG, Repository
 from image_factory.ports import FileUpdater, Source, SourceRepository
 from image_factory_synth.data import ManagedImage
 from image_factory_synth.fields import Expression, literal
@@ -178,7 +178,7 @@ def stage_name(image: str, place: SourceRepository, kind: str) -> str:
     It follows from these alone, so that no other entry changes it; the hash tells apart what words do not, such as
     `a-b` and `a/b`.
     """
-    identity = "\0".join((image, place.provider, place.host or "", place.path, kind))
+    identity = place.path
     digits = hashlib.sha256(identity.encode()).hexdigest()[:8]
     word = kind.partition("-")[0]
     before, after = f"{UPDATE}-{image}-", f"{digits}-{word}"
@@ -239,7 +239,24 @@ def _edits(updater: FileUpdater, update: Update, repo_url: str, folder: str) -> 
 def _edit(step: PromotionStep, repo_url: str, folder: str) -> Step:
     config = {str(key): _filled(value, repo_url) for key, value in step.config.items()}
     config["path"] = f"./{PurePosixPath(folder) / str(step.config.get('path', '.'))}"
-    return Step(uses=step.uses, config=config)
+    return Step(uses=step.uses, config=config, condition=_is_version(repo_url) if _names_tag(step.config) else None)
+
+
+def _is_version(repo_url: str) -> Expression:
+    """Return the condition that Freight is a version.
+
+    Until there is one, an image's Warehouse sees the tag that always moves; no consumer is to be brought from its
+    version to that.
+    """
+    return Expression(f"${{{{ success() && imageFrom({literal(repo_url)}).Tag != {literal(DEFAULT_TAG)} }}}}")
+
+
+def _names_tag(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return any(_names_tag(item) for item in value.values())
+    if isinstance(value, (list, tuple)):
+        return any(_names_tag(item) for item in value)
+    return isinstance(value, ImageField) and value is not ImageField.DIGEST
 
 
 def _filled(value: object, repo_url: str) -> object:
