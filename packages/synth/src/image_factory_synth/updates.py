@@ -178,7 +178,7 @@ def stage_name(image: str, place: SourceRepository, kind: str) -> str:
     It follows from these alone, so that no other entry changes it; the hash tells apart what words do not, such as
     `a-b` and `a/b`.
     """
-    identity = place.path
+    identity = "\0".join((image, place.provider, place.host or "", place.path, kind))
     digits = hashlib.sha256(identity.encode()).hexdigest()[:8]
     word = kind.partition("-")[0]
     before, after = f"{UPDATE}-{image}-", f"{digits}-{word}"
