@@ -5,6 +5,7 @@ From pkg/image/*_selector.go, pkg/controller/git/commit/*.go and pkg/pattern/mat
 
 from __future__ import annotations
 
+import contextlib
 import posixpath
 import re
 import subprocess
@@ -100,24 +101,27 @@ def commits(subscription: Document, repositories: Repositories) -> list[Commit]:
     url, branch = subscription["repoURL"], subscription.get("branch") or "main"
     if subscription.get("commitSelectionStrategy", "NewestFromBranch") != "NewestFromBranch":
         raise NotImplementedError("what the simulator does not know: another strategy than NewestFromBranch")
-    folder = repositories(url)
     include = tuple(subscription.get("includePaths") or ())
     exclude = tuple(subscription.get("excludePaths") or ())
-    found: list[Commit] = []
-    limit = subscription.get("discoveryLimit", 20)
-    for line in _git(folder, "log", "--format=%H %s", f"refs/heads/{branch}", "--").splitlines():
-        commit, _, subject = line.partition(" ")
-        if not (include or exclude) or matches_paths(include, exclude, _touched(folder, commit)):
+    found = []
+    for commit, subject, paths in _log(repositories(url), head(subscription, repositories)):
+        if not (include or exclude) or matches_paths(include, exclude, paths):
             found.append(Commit(url, commit, branch, subject[:80]))
-            if len(found) == limit:
+            if len(found) == subscription.get("discoveryLimit", 20):
                 break
     return found
 
 
 def head(subscription: Document, repositories: Repositories) -> str:
-    """Return where the branch stands: while that is the same, no clone is made (pkg/subscription/git.go)."""
-    branch = subscription.get("branch") or "main"
-    return _git(repositories(subscription["repoURL"]), "rev-parse", "--verify", f"refs/heads/{branch}").strip()
+    """Return where the branch stands: while that is the same, no clone is made (pkg/subscription/git.go).
+
+    Raises:
+        DiscoveryFailed: there is no such repository or branch.
+    """
+    folder, ref = repositories(subscription["repoURL"]), f"refs/heads/{subscription.get('branch') or 'main'}"
+    with contextlib.suppress(FileNotFoundError):
+        return (folder / ref).read_text("ascii").strip()
+    return _git(folder, "rev-parse", "--verify", ref).strip()
 
 
 def matches_paths(include: Sequence[str], exclude: Sequence[str], paths: Sequence[str]) -> bool:
@@ -153,10 +157,18 @@ def _glob(pattern: str) -> re.Pattern[str]:
 
 
 @cache
-def _touched(folder: Path, commit: str) -> tuple[str, ...]:
-    """Return what a commit adds, changes or removes (work_tree.go, GetDiffPathsForCommitID)."""
-    words = ("show", "--pretty=", "--name-only", "--no-renames", "--first-parent", commit)
-    return tuple(_git(folder, *words).splitlines())
+def _log(folder: Path, tip: str) -> Sequence[tuple[str, str, tuple[str, ...]]]:
+    """Return all commits up to `tip`, newest first: id, subject, and what each adds, changes or removes.
+
+    Of a merge, what it brings to its first parent; a file that moved is both (work_tree.go, GetDiffPathsForCommitID).
+    """
+    words = ("log", "-z", "--format=%x01%H %s", "--name-only", "--no-renames", "--diff-merges=first-parent", tip, "--")
+    found = []
+    for told in _git(folder, *words).split("\x01")[1:]:
+        first, _, paths = told.partition("\0")
+        commit, _, subject = first.partition(" ")
+        found.append((commit, subject, tuple(path.strip("\n") for path in paths.split("\0") if path.strip("\n"))))
+    return found
 
 
 def _git(folder: Path, *words: str) -> str:
