@@ -84,9 +84,17 @@ def statuses(answer: dict[str, Any]) -> dict[str, str]:
     return {step["alias"]: step["status"] for step in answer["steps"]}
 
 
-def trigger(judge: Judge, ci: Ci, repositories: GitServer, text: str, image: ManagedImage = WEB) -> dict[str, Any]:
-    """Let the stage act on a request's file; the build is asked for at `ci`."""
+def trigger(
+    judge: Judge, ci: Ci, repositories: GitServer, text: str, image: ManagedImage = WEB, later: str | None = None
+) -> dict[str, Any]:
+    """Let the stage act on a request's file; the build is asked for at `ci`.
+
+    Args:
+        later: the file as it stands when the Freight of its first commit is promoted.
+    """
     commit = repositories.create("state.git", {FILE: text})
+    if later is not None:
+        repositories.commit("state.git", {FILE: later}, "Settle")
     acting = stage(image, "rebuild-trigger-")
     acting["spec"]["promotionTemplate"]["spec"]["steps"][-1]["config"]["url"] = ci.origin
     freight = {
@@ -298,3 +306,15 @@ def test_kargo_takes_every_resource(judge: Judge, auto: bool) -> None:
 
     assert {one["kind"] for one in made} == {"PromotionTask", "Stage", "Warehouse"}
     assert [problem for one in made for problem in judge.validate(one, [namespace])] == []
+
+
+@pytest.mark.parametrize("status", [RequestStatus.DISPATCHED, RequestStatus.FAILED, RequestStatus.SUCCEEDED])
+def test_a_freight_that_is_promoted_late_or_again_starts_nothing_that_is_over(
+    judge: Judge, ci: Ci, repositories: GitServer, status: RequestStatus
+) -> None:
+    over = REQUEST.model_copy(update={"status": status})
+
+    answer = trigger(judge, ci, repositories, dump(REQUEST), later=dump(over))
+
+    assert (answer["phase"], statuses(answer)["dispatch"]) == ("Succeeded", "Skipped"), answer
+    assert ci.builds == []

@@ -35,7 +35,8 @@ def test_tasks_are_the_same_for_every_kargo(version: KargoVersion) -> None:
 def test_a_request_is_read_from_the_commit_that_made_the_freight() -> None:
     clone, read, told = steps("read-rebuild-request")
 
-    assert clone["config"]["checkout"] == [{"path": "./state", "commit": f'${{{{ commitFrom("{URL}").ID }}}}'}]
+    # As it stands now: the Freight's commit may hold a request that was started or given up since.
+    assert clone["config"]["checkout"] == [{"path": "./state", "branch": "main"}]
     assert clone["retry"] == {"errorThreshold": 3, "timeout": "10m0s"}
     assert read["config"]["path"] == "./state/${{ vars.file }}"
     assert [output["name"] for output in read["config"]["outputs"]] == list(READ)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from image_factory.model.settings import KargoSettings
-from image_factory_synth.fields import Expression, literal
+from image_factory_synth.fields import Expression
 from image_factory_synth.jobs import StateRepository, state_repository
 from image_factory_synth.records import MANAGED_BY, ObjectMeta, Resource
 from image_factory_synth.stage_records import (
@@ -88,14 +88,16 @@ def _task(settings: KargoSettings, name: str, variables: tuple[str, ...], steps:
 
 
 def _read(state: StateRepository) -> tuple[Step, ...]:
-    """Return the steps that read a request as it was in the commit that made the Freight."""
-    commit = Expression(f"${{{{ commitFrom({literal(state.url)}).ID }}}}")
+    """Return the steps that read a request as it stands now, whichever commit made the Freight.
+
+    A Freight that is promoted late, or once more, would start what was started or given up since.
+    """
     outputs = tuple({"name": name, "fromExpression": text} for name, text in READ.items())
     return (
         Step(
             uses="git-clone",
             retry=RETRY,
-            config={"repoURL": state.url, "checkout": ({"path": _STATE, "commit": commit},)},
+            config={"repoURL": state.url, "checkout": ({"path": _STATE, "branch": state.branch},)},
         ),
         Step(
             uses="yaml-parse",
