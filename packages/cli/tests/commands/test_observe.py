@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 
 Folder = Any  # of this package's conftest
 
@@ -119,6 +120,25 @@ def test_a_registry_that_does_not_know_the_tag_fails_that_image_alone(web: Folde
 
     assert ran.code == 3
     assert "1 changed, 1 failed" in ran.out
+
+
+@pytest.mark.parametrize(("down", "code"), [(("docker.io", "ghcr.io"), 5), (("ghcr.io",), 3)], ids=["all", "one"])
+def test_registries_that_are_down_are_something_outside_and_no_image_s_fault(
+    web: Folder, down: tuple[str, ...], code: int
+) -> None:
+    web.service("api", "FROM ghcr.io/acme/base:1\n")
+    web.managed("web", "api")
+    web.run("analyze")
+    config = web.root / "config.yaml"
+    settings = yaml.safe_load(config.read_text())
+    for host in down:
+        settings["registries"][host]["endpoint"] = "http://127.0.0.1:9"  # where nobody listens
+    config.write_text(yaml.safe_dump(settings))
+
+    ran = web.run("observe")
+
+    assert ran.code == code
+    assert f"{len(down)} failed" in ran.out
 
 
 def test_what_was_learned_is_shown_although_the_push_is_refused(web: Folder, tmp_path: Any) -> None:

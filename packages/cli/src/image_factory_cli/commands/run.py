@@ -119,8 +119,7 @@ def _once(bench: Any, manner: Any, show: _Show, metrics_file: Path | None) -> in
     ran = run(bench, manner)
     show.end(ran)
     record_metrics(metrics_file, [sample for step in ran.steps for sample in step.samples])
-    code = exit_code(ran.outcomes) or (SOME_FAILED if ran.problems else 0)
-    return SOME_FAILED if code and len(ran.outcomes) > 1 else code
+    return exit_code(ran.outcomes) or (SOME_FAILED if ran.problems else 0)
 
 
 def _rehearse(bench: Any, jobs: int, show: _Show) -> int:

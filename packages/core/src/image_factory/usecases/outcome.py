@@ -39,13 +39,18 @@ SOME_FAILED = 3
 
 
 def exit_code(outcomes: Iterable[Outcome]) -> int:
-    """Return 0 where nothing failed, 3 where some did, and the error's own code where one item was all there was."""
+    """Return 0 where nothing failed, 3 where some did, and the error's own code where one item was all there was.
+
+    Where all failed since something outside is unavailable, that is what is said (5): none of it is an item's fault.
+    """
     listed = list(outcomes)
     failed = [outcome for outcome in listed if isinstance(outcome, Failed)]
     if not failed:
         return 0
     if len(listed) == 1 and isinstance(failed[0].error, (UserError, RemoteError)):
         return failed[0].error.exit_code
+    if len(failed) == len(listed) and {outcome.error.exit_code for outcome in failed} == {RemoteError.exit_code}:
+        return RemoteError.exit_code
     return SOME_FAILED
 
 
