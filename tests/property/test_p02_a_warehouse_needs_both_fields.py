@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 pytest.importorskip("image_factory_synth", reason="image-factory-synth is not installed")
 
-from image_factory.model.enrollment import SelectionStrategy
+from image_factory.model.enrollment import Enrollment, SelectionStrategy
 from image_factory.model.image_state import BaseConfiguration, BaseState
 from image_factory.model.settings import KargoSettings
-from image_factory_synth.data import merge
-from image_factory_synth.versions import KNOWN
+from image_factory.usecases.outcome import Skipped
+from image_factory_synth.data import Inventory, Role, WatchedImage, merge
+from image_factory_synth.versions import KNOWN, KargoVersion
 from image_factory_synth.warehouses import plan_warehouses
 
 PRESENT_OR_NOT = st.sampled_from([None, "", "given"])
@@ -56,3 +57,52 @@ def test_p2_a_warehouse_is_written_if_and_only_if_both_fields_are_there(
 
     assert [name for name, _ in planned.warehouses] == expected
     assert sorted(outcome.item for outcome in planned.outcomes) == sorted({s.name for s in states} - set(expected))
+
+
+@settings(deadline=None)
+@given(
+    role=st.sampled_from([Role.BASE, Role.EXTERNAL]),
+    repo_url=PRESENT_OR_NOT,
+    allow_tags=PRESENT_OR_NOT,
+    tag=st.sampled_from([None, "22"]),
+    constraint=st.sampled_from([None, "^22"]),
+    version=st.sampled_from(KNOWN),
+)
+def test_p2_it_is_so_for_each_kind_of_entry_whatever_else_it_has(
+    role: Role,
+    repo_url: str | None,
+    allow_tags: str | None,
+    tag: str | None,
+    constraint: str | None,
+    version: KargoVersion,
+) -> None:
+    entry = WatchedImage(
+        name="a",
+        role=role,
+        repo_url="docker.io/library/a" if repo_url == "given" else repo_url,
+        allow_tags="^22$" if allow_tags == "given" else allow_tags,
+        tag=tag,
+        constraint=constraint,
+    )
+
+    planned = plan_warehouses(Inventory((), (entry,)), KargoSettings(), version)
+
+    written = repo_url == "given" and allow_tags == "given"
+    assert [name for name, _ in planned.warehouses] == ["a"] * written
+    missing = [key for key, value in (("repoURL", repo_url), ("allowTags", allow_tags)) if not value]
+    reasons = [outcome.reason for outcome in planned.outcomes if isinstance(outcome, Skipped)]
+    assert [key in reason for reason in reasons for key in missing] == [True] * len(missing)
+
+
+@settings(deadline=None)
+@given(
+    tag=st.sampled_from([None, "7.2"]), constraint=st.sampled_from([None, "^7"]), allowed=st.sampled_from([None, "^7"])
+)
+def test_p2_what_is_enrolled_with_any_of_its_tags_has_both(
+    tag: str | None, constraint: str | None, allowed: str | None
+) -> None:
+    entry = Enrollment(name="a", repository="library/a", tag=tag, constraint=constraint, allow_tags=allowed)
+
+    planned = plan_warehouses(merge([entry], [], []), KargoSettings(), KNOWN[-1])
+
+    assert bool(planned.warehouses) == bool(tag or constraint or allowed)

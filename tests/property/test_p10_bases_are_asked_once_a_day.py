@@ -6,11 +6,12 @@ import re
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("image_factory_synth", reason="image-factory-synth is not installed")
 
+from image_factory.model.enrollment import SelectionStrategy
 from image_factory.model.settings import KargoSettings
 from image_factory_synth.data import Inventory, Role, WatchedImage
 from image_factory_synth.versions import KargoVersion
@@ -25,15 +26,31 @@ NAMES = st.lists(st.from_regex(r"[a-z][a-z0-9-]{0,20}[a-z0-9]", fullmatch=True),
     role=st.sampled_from([Role.BASE, Role.EXTERNAL]),
     registry=st.sampled_from(["docker.io", "ghcr.io", "quay.io"]),
     asked=st.timedeltas(timedelta(), timedelta(days=9)),
+    managed=st.timedeltas(timedelta(seconds=1), timedelta(hours=1)),
+    tag=st.sampled_from([None, "1"]),
+    allowed=st.sampled_from(["^1$", r"^1\.", ".*"]),
+    strategy=st.sampled_from([None, *SelectionStrategy]),
 )
 def test_p10_no_interval_is_below_a_day_whatever_is_configured(
-    names: list[str], role: Role, registry: str, asked: timedelta
+    names: list[str],
+    role: Role,
+    registry: str,
+    asked: timedelta,
+    managed: timedelta,
+    tag: str | None,
+    allowed: str,
+    strategy: SelectionStrategy | None,
 ) -> None:
+    assume(strategy is not SelectionStrategy.DIGEST or tag is not None)
     images = tuple(
-        WatchedImage(name=name, role=role, repo_url=f"{registry}/library/a", allow_tags="^1$") for name in names
+        WatchedImage(
+            name=name, role=role, repo_url=f"{registry}/library/a", allow_tags=allowed, tag=tag, strategy=strategy
+        )
+        for name in names
     )
+    given = KargoSettings(base_interval=asked, managed_interval=managed)
 
-    planned = plan_warehouses(Inventory((), images), KargoSettings(base_interval=asked), KargoVersion(1, 11))
+    planned = plan_warehouses(Inventory((), images), given, KargoVersion(1, 11))
 
     written = [document["spec"]["interval"] for _, document in planned.warehouses]
     assert len(written) == len(names)

@@ -60,7 +60,7 @@ def test_a_clean_run_has_no_problem_and_ends_with_0() -> None:
         (replace(CLEAN, refused=(Failed("a", NotFound("x")),)), "failed", (3, 3)),
         (replace(CLEAN, skipped=(Skipped("a", "no repoURL"),)), "skipped", (0, 3)),
         (replace(CLEAN, notes=(Note("a", "x"),)), "noted", (0, 0)),
-        (replace(CLEAN, traffic=(Traffic("docker.io", 9, 500.0, HUB),)), "noted", (0, 0)),
+        (replace(CLEAN, traffic=(Traffic("docker.io", 9, 500, HUB),)), "noted", (0, 0)),
     ],
     ids=["failed", "unreadable", "refused", "skipped", "noted", "excess"],
 )
@@ -74,7 +74,7 @@ def test_each_problem_is_reported_and_counts_as_it_should(
 
 
 def test_an_excess_names_the_registry_and_by_how_much() -> None:
-    (problem,) = report(replace(CLEAN, traffic=(Traffic("docker.io", 9, 500.0, HUB),)), written=True)["problems"]
+    (problem,) = report(replace(CLEAN, traffic=(Traffic("docker.io", 9, 500, HUB),)), written=True)["problems"]
 
     assert problem["message"] == "docker.io: 500 requests a day, 100 more than its 400 (so says plugin dockerhub)"
 

@@ -96,7 +96,15 @@ def test_traffic_counts_the_requests_of_a_day_and_what_is_beyond_the_budget() ->
     intervals = {"a": DAY, "b": timedelta(hours=1), "c": DAY * 2}
 
     assert traffic(checks, intervals, {"docker.io": Budget(100, "x")}) == (
-        Traffic("docker.io", 2, 145.0, Budget(100, "x")),
-        Traffic("ghcr.io", 1, 0.5, None),
+        Traffic("docker.io", 2, 145, Budget(100, "x")),
+        Traffic("ghcr.io", 1, 1, None),
     )
-    assert [of.excess for of in traffic(checks, intervals, {"docker.io": Budget(100, "x")})] == [45.0, 0.0]
+    assert [of.excess for of in traffic(checks, intervals, {"docker.io": Budget(100, "x")})] == [45, 0]
+
+
+def test_traffic_counts_the_most_that_a_day_can_hold_and_no_mean() -> None:
+    intervals = {"a": DAY + timedelta(minutes=40), "b": DAY - timedelta(minutes=1)}
+
+    (found,) = traffic([check("a"), check("b")], intervals, {"docker.io": Budget(2, "x")})
+
+    assert (found.requests_per_day, found.excess) == (3, 1)

@@ -156,7 +156,7 @@ def test_the_report_says_what_each_registry_takes_and_who_says_so(
         assert run(["synth", "--report"]) == 0
 
         found = rows(capsys.readouterr().out)
-        assert found["docker.io"] == ["1", "1.0", "400", "plugin dockerhub", "0.0"]
+        assert found["docker.io"] == ["1", "1", "400", "plugin dockerhub", "0"]
         assert found["ghcr.io"][2:4] == ["5", "config.yaml"]
 
 
@@ -165,7 +165,7 @@ def test_without_its_plugin_no_budget_of_docker_hub_is_known(folder: Path, capsy
 
     assert run(["synth", "--report"]) == 0
 
-    assert rows(capsys.readouterr().out)["docker.io"] == ["1", "1.0", "not known", "-", "-"]
+    assert rows(capsys.readouterr().out)["docker.io"] == ["1", "1", "not known", "-", "-"]
 
 
 def test_the_report_as_json_names_budget_and_origin(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

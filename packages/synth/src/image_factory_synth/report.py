@@ -33,10 +33,10 @@ def report(synthesis: Synthesis, *, written: bool) -> Report:
             {
                 "registry": of.registry,
                 "warehouses": of.warehouses,
-                "requestsPerDay": round(of.requests_per_day, 1),
+                "requestsPerDay": of.requests_per_day,
                 "budget": of.budget and of.budget.per_day,
                 "budgetFrom": of.budget and of.budget.origin,
-                "excess": round(of.excess, 1),
+                "excess": of.excess,
             }
             for of in synthesis.traffic
         ],
@@ -72,7 +72,7 @@ def _problems(synthesis: Synthesis) -> Iterator[dict[str, Any]]:
             yield _problem(
                 NOTED,
                 None,
-                f"{of.registry}: {of.requests_per_day:.0f} requests a day, {of.excess:.0f} more than its"
+                f"{of.registry}: {of.requests_per_day} requests a day, {of.excess} more than its"
                 f" {of.budget.per_day} (so says {of.budget.origin})",
                 hint=f"watch through a mirror, or log in and raise registries.{of.registry}.requestsPerDay",
             )

@@ -54,14 +54,15 @@ class Traffic:
 
     registry: str
     warehouses: int
-    requests_per_day: float
+    requests_per_day: int
+    """The most that any 24 hours can hold."""
     budget: Budget | None
     """None where nobody states one."""
 
     @property
-    def excess(self) -> float:
+    def excess(self) -> int:
         """Requests a day beyond the budget; 0 within it."""
-        return 0.0 if self.budget is None else max(0.0, self.requests_per_day - self.budget.per_day)
+        return 0 if self.budget is None else max(0, self.requests_per_day - self.budget.per_day)
 
 
 def stagger(checks: Iterable[Check]) -> dict[str, timedelta]:
@@ -90,12 +91,14 @@ def _offset(name: str, attempt: int, spread: timedelta) -> timedelta:
 def traffic(
     checks: Iterable[Check], intervals: Mapping[str, timedelta], budgets: Mapping[str, Budget]
 ) -> tuple[Traffic, ...]:
-    """Return what each registry is asked in a day, sorted by registry."""
+    """Return what each registry is asked in a day at most, sorted by registry."""
     counts: dict[str, int] = {}
-    loads: dict[str, float] = {}
+    loads: dict[str, int] = {}
     for check in checks:
         counts[check.registry] = counts.get(check.registry, 0) + 1
-        loads[check.registry] = loads.get(check.registry, 0.0) + check.requests * (DAY / intervals[check.name])
+        # Looks that lie an interval apart: so many fall into a day where the first is at its beginning.
+        looks = -(-DAY // intervals[check.name])
+        loads[check.registry] = loads.get(check.registry, 0) + check.requests * looks
     return tuple(
         Traffic(registry, counts[registry], loads[registry], budgets.get(registry)) for registry in sorted(counts)
     )

@@ -191,10 +191,10 @@ def _write_traffic(found: Mapping[str, Any]) -> None:
         table.add_row(
             of["registry"],
             str(of["warehouses"]),
-            f"{of['requestsPerDay']:.1f}",
+            str(of["requestsPerDay"]),
             str(of["budget"]) if is_known else "not known",
             of["budgetFrom"] or "-",
-            f"{of['excess']:.1f}" if is_known else "-",
+            str(of["excess"]) if is_known else "-",
         )
     Console(file=sys.stdout).print(table)
 
