@@ -102,6 +102,14 @@ def test_a_job_is_told_each_thing_as_an_argument_of_its_own_and_by_no_shell(name
     ]
 
 
+@pytest.mark.parametrize("name", [name for name in JOBS if name.startswith("Analysis")])
+def test_a_jobs_name_stays_a_label_for_counts_of_five_digits(name: str) -> None:
+    (metric,) = written()[name]["spec"]["metrics"]
+
+    # argo-rollouts calls the Job by the AnalysisRun's uid, the metric and the count.
+    assert len(f"{'0' * 8}-{'0' * 4}-{'0' * 4}-{'0' * 4}-{'0' * 12}.{metric['name']}.99999") <= 63
+
+
 def test_a_job_goes_on_without_the_tokens_that_settings_name_where_their_secret_is_not_there() -> None:
     environment = {"GITHUB_TOKEN": {"secret": "robot", "key": "token"}, "CI_REGISTRY_TOKEN": {"secret": "registry"}}
     found = written(job_environment=environment)

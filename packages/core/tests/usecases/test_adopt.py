@@ -307,9 +307,7 @@ def test_neither_dispatch_nor_run_start_a_build(world: Any, builds: Builds) -> N
     assert [step.name for step in ran.steps] == ["analyze", "observe", "settle", "coordinate", "claim"]
 
 
-def test_what_waits_for_a_parent_is_not_asked_after_and_has_its_time_from_the_parents_end(
-    world: Any, builds: Builds
-) -> None:
+def test_what_waits_for_a_parent_that_is_gone_is_given_up_unasked(world: Any, builds: Builds) -> None:
     bench = kargo(world)
     order = EmergencyOrder(cve="CVE-2026-1", reason="bad", actor="alice", audit="a1")
     child = known(world).model_copy(update={"waits_for": ("base",), "emergency": order})
@@ -321,3 +319,34 @@ def test_what_waits_for_a_parent_is_not_asked_after_and_has_its_time_from_the_pa
 
     assert ("find_run", child.request_id) not in builds.asked
     assert known(world).status is RequestStatus.CANCELLED
+
+
+def test_what_waited_for_a_parent_has_its_time_from_the_parents_end(world: Any) -> None:
+    world.service("base", "FROM alpine:3.22\n")
+    world.service("web", "FROM ghcr.io/acme/base:latest\n")
+    world.enroll("base", "web")
+    bench = kargo(world)
+    bench.store.apply(analyze(bench).changes)
+    order = EmergencyOrder(cve="CVE-2026-1", reason="bad", actor="alice", audit="a1")
+    common = {"requested_at": world.now, "reason": "emergency", "emergency": order}
+    parent = RebuildRequest(name="base", request_id="base-1", **common)
+    child = RebuildRequest(name="web", request_id="web-1", waits_for=("base",), **common)
+    bench.store.apply(bench.store.plan(requests=[parent, child]))
+    builds = Builds()
+    world.plugins = {"builds": builds.plugin()}
+    builds.start(BuildRequest(SourceRepository("git", "", "acme/base"), "main", "base.yml", "base-1"))
+    world.later(hours=3)
+    builds.finish("base-1", RunStatus.SUCCEEDED, at=world.now)
+    labels = {REQUEST_ID_LABEL: "base-1"}
+    world.registry.push("acme/base", ["1.0.0", "latest"], build_image(seed="base", labels=labels))
+
+    settled(world)
+
+    assert ("find_run", "web-1") not in builds.asked
+    assert (known(world).waits_for, known(world).not_before) == ((), world.now)
+    world.later(minutes=29)
+    settled(world)
+    assert known(world).status is RequestStatus.REQUESTED
+    world.later(minutes=1)
+    settled(world)
+    assert known(world).status is RequestStatus.FAILED
