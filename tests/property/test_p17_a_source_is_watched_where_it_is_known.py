@@ -93,8 +93,8 @@ def test_p17_the_source_and_its_enrollment_are_watched_and_what_we_write_is_not(
             assert not takes(git, str(inside / ours))
     for git in watched[:1]:
         beside = str(PurePosixPath(source.dockerfile).parent / "main.py")
-        ours = any(PurePosixPath(beside).is_relative_to(inside / each) for each in ("state", "dist"))
-        assert takes(git, beside) != ours
+        is_ours = any(PurePosixPath(beside).is_relative_to(inside / each) for each in ("state", "dist"))
+        assert takes(git, beside) != is_ours
         assert all(takes(git, f"{path}/a") for path in source.paths if path.startswith("libs"))
     for git in watched[1:]:
         assert folder == "." or not takes(git, "apps/elsewhere/main.py")
