@@ -31,7 +31,7 @@ CLEAN = Synthesis(
     pinned=(),
     notes=(),
     places={"a": Location("images.yaml", 7)},
-    traffic=(Traffic("docker.io", 2, 1.94999, HUB),),
+    traffic=(Traffic("docker.io", 2, 2, HUB),),
 )
 
 
@@ -43,10 +43,10 @@ def test_a_clean_run_has_no_problem_and_ends_with_0() -> None:
         {
             "registry": "docker.io",
             "warehouses": 2,
-            "requestsPerDay": 1.9,
+            "requestsPerDay": 2,
             "budget": 400,
             "budgetFrom": "plugin dockerhub",
-            "excess": 0.0,
+            "excess": 0,
         }
     ]
     assert (exit_code(found, strict=False), exit_code(found, strict=True)) == (0, 0)
@@ -60,7 +60,7 @@ def test_a_clean_run_has_no_problem_and_ends_with_0() -> None:
         (replace(CLEAN, refused=(Failed("a", NotFound("x")),)), "failed", (3, 3)),
         (replace(CLEAN, skipped=(Skipped("a", "no repoURL"),)), "skipped", (0, 3)),
         (replace(CLEAN, notes=(Note("a", "x"),)), "noted", (0, 0)),
-        (replace(CLEAN, traffic=(Traffic("docker.io", 9, 500, HUB),)), "noted", (0, 0)),
+        (replace(CLEAN, traffic=(Traffic("docker.io", 9, 500, HUB),)), "excess", (0, 0)),
     ],
     ids=["failed", "unreadable", "refused", "skipped", "noted", "excess"],
 )

@@ -184,8 +184,8 @@ def test_a_published_version_changes_how_the_image_is_watched(folder: Path) -> N
     assert (result.added, result.changed, result.removed) == ((), ("Warehouse/web",), ())
     assert warehouses(folder)["web"]["imageSelectionStrategy"] == "SemVer"
     assert (
-        "-        imageSelectionStrategy: Digest" in result.diff()
-        or "-      imageSelectionStrategy: Digest" in result.diff()
+        "-        imageSelectionStrategy: Digest" in result.texts.diff()
+        or "-      imageSelectionStrategy: Digest" in result.texts.diff()
     )
 
 
@@ -228,7 +228,7 @@ def test_a_second_run_renders_nothing_and_leaves_the_file_untouched(folder: Path
 
     result = synthesize(folder, Settings(), Refuse())
 
-    assert (result.rendered, result.added, result.changed, result.removed, result.diff()) == (0, (), (), (), "")
+    assert (result.rendered, result.added, result.changed, result.removed, result.texts.diff()) == (0, (), (), (), "")
     assert (output.stat().st_ino, output.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
@@ -246,7 +246,7 @@ def test_a_dry_run_writes_nothing_at_all(folder: Path) -> None:
     result = run(folder, dry_run=True)
 
     assert len(result.added) == 7
-    assert result.diff().startswith("--- /dev/null")
+    assert result.texts.diff().startswith("--- /dev/null")
     assert not result.output.exists()
     assert not (folder / ".image-factory-cache" / "synth").exists()
 

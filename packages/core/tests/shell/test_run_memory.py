@@ -18,6 +18,7 @@ from image_factory.shell.run_memory import (
     joined,
     look,
     recall,
+    recollect,
     remember,
 )
 
@@ -109,6 +110,61 @@ def test_what_is_forgotten_is_not_known_and_may_be_forgotten_again(folder: Path)
     forget(asked(folder))
 
     assert recall(asked(folder)) is None
+
+
+# --- which files changed ----------------------------------------------------------------------------------
+
+
+def test_the_files_that_changed_are_told_with_what_was_reported(folder: Path) -> None:
+    run(folder)
+    taken_at = kept(folder)["takenAt"]
+    for file in (folder / "images.yaml", folder / "state" / "a.yaml"):
+        file.write_text("name: b\n")
+
+    found = recollect(asked(folder))
+
+    assert found is not None
+    assert set(found.changed) == {str(folder / "images.yaml"), str(folder / "state" / "a.yaml")}
+    assert (found.report, found.taken_at) == (REPORT, taken_at)
+    assert recall(asked(folder)) is None
+
+
+def test_a_change_that_times_do_not_show_is_told_too(folder: Path) -> None:
+    run(folder)
+    change_unseen(folder / "state" / "a.yaml", "name: b\n")
+    as_if_times_told_nothing(folder)
+
+    found = recollect(asked(folder))
+
+    assert found is not None
+    assert found.changed == (str(folder / "state" / "a.yaml"),)
+
+
+def test_where_nothing_changed_no_file_is_told(folder: Path) -> None:
+    run(folder)
+
+    found = recollect(asked(folder))
+
+    assert found is not None
+    assert found.changed == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda folder: (folder / "images.yaml").unlink(), id="a file is gone"),
+        pytest.param(lambda folder: (folder / "state" / "a.yaml").unlink(), id="a folder lost a file"),
+        pytest.param(lambda folder: (folder / "state" / "b.yaml").write_text(""), id="a folder gained a file"),
+        pytest.param(lambda folder: (folder / "out.yaml").write_text("other"), id="the output was changed"),
+    ],
+)
+def test_more_than_the_content_of_files_is_not_told_file_by_file(
+    folder: Path, change: Callable[[Path], object]
+) -> None:
+    run(folder)
+    change(folder)
+
+    assert recollect(asked(folder)) is None
 
 
 # --- changes -----------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from image_factory.model.settings import CommitSettings, KargoSettings
 from image_factory_synth.data import Inventory
 from image_factory_synth.fields import Document
 from image_factory_synth.infrastructure import infrastructure
+from image_factory_synth.schedule import Check
 from image_factory_synth.versions import KargoVersion
 from image_factory_synth.warehouses import Planned, plan_warehouses
 
@@ -70,8 +71,31 @@ def plan_charts(
         Conflict: two resources have one name; the message names it.
         RefusedByKargo: the namespace is no name that Kargo takes.
     """
-    charts = [infrastructure_chart(settings, version)]
-    ready(charts[0])
+    first = infrastructure_chart(settings, version)
+    ready(first)
+    plan = plan_image_charts(inventory, settings, version, ready, providers=providers, folders=folders, author=author)
+    charts = (first, *plan.charts)
+    _check_unique(charts)
+    return Plan(charts, plan.planned)
+
+
+def plan_image_charts(
+    inventory: Inventory,
+    settings: KargoSettings,
+    version: KargoVersion,
+    ready: Callable[[Chart], None] = lambda _: None,
+    *,
+    providers: Providers | None = None,
+    folders: tuple[str, str] = ("state", "dist"),
+    author: CommitSettings | None = None,
+    others: Sequence[Check] = (),
+) -> Plan:
+    """Return a chart for each image, which may be some of a folder's; otherwise as `plan_charts`.
+
+    Args:
+        others: the Warehouses of the images that are not asked about.
+    """
+    charts: list[Chart] = []
 
     def take(name: str, documents: tuple[Document, ...]) -> None:
         charts.append(Chart(name, documents))
@@ -84,8 +108,8 @@ def plan_charts(
         take,
         _stages(settings, version, providers, folders[0], author),
         _sources(settings, providers, folders),
+        others,
     )
-    _check_unique(charts)
     return Plan(tuple(charts), planned)
 
 

@@ -120,12 +120,13 @@ class Cdk8s:
         if process is None:
             raise AssertionError("nothing was added")
         answer, complaint = process.communicate()
+        charts, self._charts = self._charts, 0
         self._process = None
         try:
             texts = json.loads(answer)
         except ValueError:
             texts = None
-        if process.returncode != 0 or not isinstance(texts, list) or len(texts) != self._charts:
+        if process.returncode != 0 or not isinstance(texts, list) or len(texts) != charts:
             raise RenderingFailed(
                 f"cdk8s failed on {process.args[0]!r}: {_last_words(complaint)}",  # type: ignore[index]
                 hint="image-factory synth needs Node 22 or newer; see which one JSII_NODE and PATH give",

@@ -44,21 +44,26 @@ def save_rendered(root: Path, renderer: str, charts: Mapping[str, str]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         record = {"format": _FORMAT, "renderer": renderer, "charts": charts}
         text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
-        replace_file(folder / _FILE, text)
+        replace_file(folder / _FILE, text, durable=False)
 
 
-def replace_file(path: Path, text: str) -> None:
-    """Write a file so that at every instant it is whole, old or new."""
+def replace_file(path: Path, content: str | bytes, *, durable: bool = True) -> None:
+    """Write a file, text as UTF-8, so that at every instant it is whole, old or new.
+
+    Args:
+        durable: so that it is whole after a power cut, too; what is only kept need not be.
+    """
     import tempfile  # and random with it: not needed where Node is started early
 
     path.parent.mkdir(parents=True, exist_ok=True)
     mode = path.stat().st_mode & 0o777 if path.exists() else None
     descriptor, name = tempfile.mkstemp(".tmp", f".{path.name}.", path.parent)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         if mode is None:
             mask = os.umask(0)
             os.umask(mask)

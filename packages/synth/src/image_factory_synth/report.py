@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from image_factory.usecases.outcome import SOME_FAILED
 
 if TYPE_CHECKING:
     from image_factory.errors import ImageFactoryError, Location
+    from image_factory_synth.schedule import Traffic
     from image_factory_synth.synthesize import Synthesis
 
 Report = dict[str, Any]
-FAILED, BROKEN, SKIPPED, NOTED = "failed", "unreadable", "skipped", "noted"
-"""What a problem is: an image that failed, a state file, an image without a Warehouse, a thing done otherwise."""
+FAILED, BROKEN, SKIPPED, NOTED, EXCESS = "failed", "unreadable", "skipped", "noted", "excess"
+"""What a problem is: an image that failed, a state file, an image without a Warehouse, a thing done otherwise,
+more requests than a registry takes."""
 
 
 def report(synthesis: Synthesis, *, written: bool) -> Report:
@@ -29,18 +31,28 @@ def report(synthesis: Synthesis, *, written: bool) -> Report:
         "removed": list(synthesis.removed),
         "pinned": list(synthesis.pinned),
         "problems": list(_problems(synthesis)),
-        "registries": [
-            {
-                "registry": of.registry,
-                "warehouses": of.warehouses,
-                "requestsPerDay": of.requests_per_day,
-                "budget": of.budget and of.budget.per_day,
-                "budgetFrom": of.budget and of.budget.origin,
-                "excess": of.excess,
-            }
-            for of in synthesis.traffic
-        ],
+        "registries": traffic_report(synthesis.traffic),
     }
+
+
+def traffic_report(traffic: Iterable[Traffic]) -> list[dict[str, Any]]:
+    """Return what each registry is asked, as plain values."""
+    return [
+        {
+            "registry": of.registry,
+            "warehouses": of.warehouses,
+            "requestsPerDay": of.requests_per_day,
+            "budget": of.budget and of.budget.per_day,
+            "budgetFrom": of.budget and of.budget.origin,
+            "excess": of.excess,
+        }
+        for of in traffic
+    ]
+
+
+def with_traffic(problems: Iterable[Mapping[str, Any]], traffic: Iterable[Traffic]) -> list[Mapping[str, Any]]:
+    """Return the problems of a report with those of this traffic in place of its own."""
+    return [*(problem for problem in problems if problem["kind"] != EXCESS), *_excesses(traffic)]
 
 
 def unchanged(last: Mapping[str, Any]) -> Report:
@@ -67,10 +79,14 @@ def _problems(synthesis: Synthesis) -> Iterator[dict[str, Any]]:
         )
     for note in synthesis.notes:
         yield _problem(NOTED, note.item, f"{note.item}: {note.message}", at=synthesis.places.get(note.item))
-    for of in synthesis.traffic:
+    yield from _excesses(synthesis.traffic)
+
+
+def _excesses(traffic: Iterable[Traffic]) -> Iterator[dict[str, Any]]:
+    for of in traffic:
         if of.excess and of.budget is not None:
             yield _problem(
-                NOTED,
+                EXCESS,
                 None,
                 f"{of.registry}: {of.requests_per_day} requests a day, {of.excess} more than its"
                 f" {of.budget.per_day} (so says {of.budget.origin})",

@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from image_factory.shell.folder import is_folder
-from image_factory.shell.run_memory import Question, ask, look, recall, remember
+from image_factory.shell.run_memory import Question, ask, look, recollect, remember
 from image_factory_synth.report import Report, report, unchanged
 
 if TYPE_CHECKING:
     from image_factory.model.settings import Settings
     from image_factory.ports import BuildTrigger, FileUpdater, Source
     from image_factory.shell.read_ahead import ReadAhead
+    from image_factory.shell.run_memory import Recollection
     from image_factory_synth.differences import Difference
-    from image_factory_synth.kargo import Cdk8s
     from image_factory_synth.stages import Providers
-    from image_factory_synth.synthesize import BudgetOf, Synthesis
+    from image_factory_synth.synthesize import BudgetOf, Renderer, Texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +32,23 @@ class Run:
     """What a run did."""
 
     report: Report
-    synthesis: Synthesis | None = field(default=None, repr=False)
-    """The texts before and after; None where they were not looked at, since nothing changed."""
+    texts: Texts | None = field(default=None, repr=False)
+    """The file before and after; None where it was not looked at, since nothing changed."""
 
     @property
     def text(self) -> str | None:
         """The file's text, or what it would be; None where it was not looked at."""
-        return None if self.synthesis is None else self.synthesis.new
+        return None if self.texts is None else self.texts.new
 
     @property
     def diff(self) -> str:
         """The change of the file as a unified diff, which takes a while; empty where there is none."""
-        return "" if self.synthesis is None else self.synthesis.diff()
+        return "" if self.texts is None else self.texts.diff()
 
     @property
     def differences(self) -> dict[str, tuple[Difference, ...]]:
         """The fields that change, by resource, which takes a while."""
-        return {} if self.synthesis is None else self.synthesis.differences()
+        return {} if self.texts is None else self.texts.differences()
 
 
 def synth(
@@ -61,6 +61,7 @@ def synth(
     dry_run: bool = False,
     budgets: Callable[[Path, Settings], BudgetOf] | None = None,
     plugins: Callable[[Path, Settings], Providers] | None = None,
+    renderer: Renderer | None = None,
 ) -> Run:
     """Write the Kargo resources of an image-factory folder.
 
@@ -70,7 +71,8 @@ def synth(
         overrides: flags by the setting's path, such as `kargo.namespace`; None is no flag.
         budgets: what tells the budgets of registries, for the folder and its settings; called where there is
             work to do.
-        plugins: what loads the plugins that know sources and builds; called where there is work to do.
+        plugins: what loads the plugins that know sources and builds; called where             work to do.
+        renderer: what makes YAML of charts; cdk8s, in a Node of its own, where it is None.
 
     Raises:
         UserError: as `image_factory_synth.synthesize.synthesize`, `find_root` and `load_settings`.
@@ -79,20 +81,35 @@ def synth(
     flags = {"kargo.version": kargo_version, **(overrides or {})}
     asked = [f"{name}={value}" for name, value in flags.items() if value is not None]
     question = ask("synth", folder, environ, cwd, asked, [str(Path(__file__).parent)])
-    last = recall(question)
-    if last is not None:
-        return Run(unchanged(last))
+    last = recollect(question)
+    if last is not None and not last.changed:
+        return Run(unchanged(last.report))
 
     from image_factory_synth.kargo import Cdk8s
     from image_factory_synth.rendered import is_anything_kept
 
-    with _without_collection(), contextlib.ExitStack() as stack, Cdk8s() as cdk8s:
+    with _without_collection(), contextlib.ExitStack() as stack:
         ahead = None
-        if is_folder(question.root) and not is_anything_kept(question.root):
+        cdk8s = stack.enter_context(Cdk8s())
+        if last is not None:
+            cdk8s.prepare()
+        elif is_folder(question.root) and not is_anything_kept(question.root):
             ahead = stack.enter_context(_read_ahead(question.root))
             # There will be work for it: it starts while settings and state are read here.
             cdk8s.prepare()
-        return _synth(folder, environ, cwd, flags, budgets, plugins, cdk8s, ahead, dry_run=dry_run, question=question)
+        return _synth(
+            folder,
+            environ,
+            cwd,
+            flags,
+            budgets,
+            plugins,
+            renderer or cdk8s,
+            ahead,
+            last,
+            dry_run=dry_run,
+            question=question,
+        )
 
 
 def _read_ahead(root: Path) -> ReadAhead:
@@ -125,14 +142,16 @@ def _synth(
     flags: Mapping[str, str | None],
     budgets: Callable[[Path, Settings], BudgetOf] | None,
     plugins: Callable[[Path, Settings], Providers] | None,
-    cdk8s: Cdk8s,
+    renderer: Renderer,
     ahead: ReadAhead | None,
+    last: Recollection | None,
     *,
     dry_run: bool,
     question: Question,
 ) -> Run:
     from image_factory.shell.settings import find_root, load_settings
     from image_factory.state.layout import BASE_IMAGES, IMAGES, REQUESTS, SETTINGS_FILE
+    from image_factory_synth.kept_plan import load_plan, save_plan
     from image_factory_synth.synthesize import synthesize
 
     root = find_root(folder, environ, cwd)
@@ -142,13 +161,25 @@ def _synth(
     before = look([root / SETTINGS_FILE, root / settings.images_file], [state / IMAGES, state / BASE_IMAGES, *shown])
     budget_of = None if budgets is None else _asked_later(budgets, root, settings)
     providers = None if plugins is None else _LoadedLater(plugins, root, settings)
+    kept = None if last is None else load_plan(root)
+    if last is not None and kept is not None:
+        from image_factory_synth.patching import patch
+
+        patched = patch(root, settings, renderer, last, kept, dry_run=dry_run, providers=providers)
+        if patched is not None:
+            if not dry_run or patched.texts.old == patched.texts.new:
+                remember(question, [before], patched.report, patched.texts.output)
+                save_plan(root, patched.plan, before.taken_at)
+            return Run(patched.report, patched.texts)
     synthesis = synthesize(
-        root, settings, cdk8s, dry_run=dry_run, budget_of=budget_of, providers=providers, ahead=ahead
+        root, settings, renderer, dry_run=dry_run, budget_of=budget_of, providers=providers, ahead=ahead
     )
     found = report(synthesis, written=not dry_run)
     if not dry_run or synthesis.old == synthesis.new:
         remember(question, [before], found, synthesis.output)
-    return Run(found, synthesis)
+        if synthesis.plan is not None:
+            save_plan(root, synthesis.plan, before.taken_at)
+    return Run(found, synthesis.texts)
 
 
 class _LoadedLater:

@@ -17,8 +17,9 @@ from image_factory.shell.store import Store
 from image_factory.state.images_yaml import ImagesFile, read_images
 from image_factory.state.layout import OUTPUT_FILE
 from image_factory.usecases.outcome import Failed, Skipped
-from image_factory_synth.charts import Chart, infrastructure_chart, plan_charts
+from image_factory_synth.charts import Chart, Plan, infrastructure_chart, plan_charts
 from image_factory_synth.data import merge
+from image_factory_synth.kept_plan import FIRST_CHART, KeptChart, KeptImage, KeptPlan, kept_images
 from image_factory_synth.rendered import load_rendered, replace_file, save_rendered
 from image_factory_synth.schedule import Budget, Traffic, traffic
 from image_factory_synth.versions import KargoVersion
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 HEADER = "# Written by image-factory synth from images.yaml and state/. The next run undoes what is changed here.\n"
 BudgetOf = Callable[[Repository], Budget | None]
 """Who knows what a repository's registry takes from us in a day; None where nobody does."""
-_BREAK = "---\n"
+BREAK = "---\n"
+"""What stands between two charts of the output."""
 _TOGETHER = 25
 """Charts that are handed over at once."""
 
@@ -52,6 +54,34 @@ class Renderer(Protocol):
     def finish(self) -> list[str]:
         """Return the text of each chart that was added, in their order."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The output before and after a run."""
+
+    output: Path
+    old: str | None = field(repr=False)
+    """None where there was none."""
+    new: str = field(repr=False)
+    changed: tuple[str, ...]
+    """Resources that stand in both and differ."""
+
+    def diff(self) -> str:
+        """Return what changes in the file as a unified diff; empty where nothing does."""
+        import difflib
+
+        name = self.output.name
+        old = (self.old or "").splitlines(keepends=True)
+        before = name if self.old is not None else "/dev/null"
+        return "".join(difflib.unified_diff(old, self.new.splitlines(keepends=True), before, name))
+
+    def differences(self) -> dict[str, tuple[Difference, ...]]:
+        """Return the fields that change, by resource."""
+        from image_factory_synth.differences import differences
+
+        before, after = resources_of(self.old or ""), resources_of(self.new)
+        return {key: differences(before[key], after[key]) for key in self.changed}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,22 +114,13 @@ class Synthesis:
     places: Mapping[str, Location] = field(repr=False)
     """Where each enrollment stands, by its name."""
     traffic: tuple[Traffic, ...]
+    plan: KeptPlan | None = field(default=None, repr=False)
+    """What the next run may plan from; None where it has to plan all."""
 
-    def diff(self) -> str:
-        """Return what changes in the file as a unified diff; empty where nothing does."""
-        import difflib
-
-        name = self.output.name
-        old = (self.old or "").splitlines(keepends=True)
-        before = name if self.old is not None else "/dev/null"
-        return "".join(difflib.unified_diff(old, self.new.splitlines(keepends=True), before, name))
-
-    def differences(self) -> dict[str, tuple[Difference, ...]]:
-        """Return the fields that change, by resource."""
-        from image_factory_synth.differences import differences
-
-        before, after = _resources(self.old or ""), _resources(self.new)
-        return {key: differences(before[key], after[key]) for key in self.changed}
+    @property
+    def texts(self) -> Texts:
+        """The file before and after."""
+        return Texts(self.output, self.old, self.new, self.changed)
 
 
 def synthesize(
@@ -140,15 +161,16 @@ def synthesize(
     inventory = merge(
         (entry.enrollment for entry in enrolled.enrollments), images.records.values(), bases.records.values()
     )
-    planned = plan_charts(
+    plan = plan_charts(
         inventory,
         settings.kargo,
         version,
         rendering.add,
         providers=providers,
-        folders=(_inside(root, settings.state_dir), _inside(root, settings.dist_dir)),
+        folders=folders_inside(root, settings),
         author=settings.commit,
-    ).planned
+    )
+    planned = plan.planned
     broken = {**images.broken, **bases.broken}
     if settings.catalog.enabled:
         from image_factory_synth.catalog import Known, catalog
@@ -168,12 +190,13 @@ def synthesize(
     for save in saves:
         save()
     budgets = _budgets(planned.repositories, settings, budget_of)
+    images_kept = None if settings.catalog.enabled else kept_images(plan, enrolled)
     new = rendering.finish(keep=not dry_run)
     output = root / settings.dist_dir / OUTPUT_FILE
     old = _read(output)
     if new != old and not dry_run:
         replace_file(output, new)
-    before, after = _resources(old or ""), _resources(new)
+    before, after = resources_of(old or ""), resources_of(new)
     return Synthesis(
         output=output,
         version=version,
@@ -192,7 +215,13 @@ def synthesize(
         notes=planned.notes,
         places={entry.enrollment.name: entry.location for entry in enrolled.enrollments},
         traffic=traffic(planned.checks, planned.intervals, budgets),
+        plan=None if images_kept is None else rendering.plan(plan, images_kept),
     )
+
+
+def folders_inside(root: Path, settings: Settings) -> tuple[str, str]:
+    """Return the folders of the state and of our output, from `root` on where they lie there."""
+    return _inside(root, settings.state_dir), _inside(root, settings.dist_dir)
 
 
 def _inside(root: Path, folder: str) -> str:
@@ -295,13 +324,20 @@ class _Rendering:
             kept.update(zip(self._missing, self._renderer.finish(), strict=True))
         if keep and (self._missing or len(kept) > len(set(self._digests))):
             save_rendered(self._root, self._renderer.name, {digest: kept[digest] for digest in self._digests})
-        return HEADER + _BREAK.join(kept[digest] for digest in self._digests)
+        return HEADER + BREAK.join(kept[digest] for digest in self._digests)
+
+    def plan(self, plan: Plan, images: Mapping[str, KeptImage]) -> KeptPlan:
+        """Return what the next run may plan from, once all is rendered."""
+        sizes = {digest: len(self._kept[digest].encode()) for digest in self._digests}
+        names = (FIRST_CHART, *(chart.name for chart in plan.charts[1:]))
+        charts = {name: KeptChart(digest, sizes[digest]) for name, digest in zip(names, self._digests, strict=True)}
+        return KeptPlan(self._renderer.name, 0, charts, images)
 
 
-def _resources(text: str) -> dict[str, str]:
+def resources_of(text: str) -> dict[str, str]:
     """Return the documents of an output by kind and name; a document of neither stands by itself."""
     found: dict[str, str] = {}
-    for number, part in enumerate(text.split(f"\n{_BREAK}") if text else ()):
+    for number, part in enumerate(text.split(f"\n{BREAK}") if text else ()):
         kind = name = ""
         for line in part.splitlines():
             if line.startswith("kind: "):

@@ -8,7 +8,7 @@ its source and its enrollment too.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -93,6 +93,7 @@ def plan_warehouses(
     ready: Callable[[str, tuple[Document, ...]], None] = lambda *_: None,
     stages: Stages | None = None,
     sources: SourceWatch | None = None,
+    others: Sequence[Check] = (),
 ) -> Planned:
     """Return a Warehouse for every managed image, and for every other that has repoURL and allowTags.
 
@@ -100,6 +101,7 @@ def plan_warehouses(
         ready: is given each Warehouse and what stands beside it as soon as they are made, with the image's name.
         stages: makes what stands beside a Warehouse.
         sources: tells what is watched of a managed image's source.
+        others: Warehouses that are there already, which the intervals are to keep apart from; their own are told, too.
     """
     notes: list[Note] = []
     outcomes: list[Failed | Skipped] = []
@@ -119,7 +121,7 @@ def plan_warehouses(
                 watches.append(_watch(image, settings, notes, sources))
         except UserError as error:
             outcomes.append(Failed(image.name, _named(image.name, error)))
-    intervals = stagger(watch.check for watch in watches)
+    intervals = stagger((*others, *(watch.check for watch in watches)))
     written: list[tuple[str, Document]] = []
     done: list[Check] = []
     repositories: dict[str, Repository] = {}

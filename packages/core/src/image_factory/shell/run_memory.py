@@ -24,7 +24,7 @@ from image_factory.shell.regular_file import open_regular
 
 SETTLED = 2_000_000_000
 """Nanoseconds after a file's last change from which on a further change shows in its times, on any file system."""
-_FORMAT = 2
+_FORMAT = 3
 
 Signatures = dict[str, list[int]]
 """Size, mtime and ctime in nanoseconds, and inode, by path; an empty list for what is missing or cannot be seen."""
@@ -101,6 +101,17 @@ def joined(*snapshots: Snapshot) -> Snapshot:
     return Snapshot(taken_at, files, folders, racy)
 
 
+@dataclass(frozen=True, slots=True)
+class Recollection:
+    """What is remembered of the last run, where nothing but the content of files may have changed since."""
+
+    report: dict[str, Any]
+    taken_at: int
+    """When that run looked at its files, in nanoseconds since 1970: the name of that run."""
+    changed: tuple[str, ...]
+    """Files that are not what they were, or may not be; the same files are there as were then."""
+
+
 def remember(
     question: Question, snapshots: Sequence[Snapshot], report: Mapping[str, Any], output: Path | None = None
 ) -> None:
@@ -114,6 +125,7 @@ def remember(
                 return
         record = {
             "format": _FORMAT,
+            "takenAt": seen.taken_at,
             "question": question.words,
             "files": seen.files,
             "folders": seen.folders,
@@ -126,26 +138,37 @@ def remember(
 
 def recall(question: Question) -> dict[str, Any] | None:
     """Return what the last run reported if nothing has changed since, else None."""
+    found = recollect(question)
+    return None if found is None or found.changed else found.report
+
+
+def recollect(question: Question) -> Recollection | None:
+    """Return what the last run reported and which files have changed since.
+
+    None where the question is another, files have come or gone, or the output is not what that run wrote.
+    """
     try:
         kept = json.loads(question.file.read_bytes())
         if kept["format"] != _FORMAT or tuple(kept["question"]) != question.words:
             return None
         files: Signatures = kept["files"]
         folders = tuple(kept["folders"])
-        if _signatures([path for path in files if not _lies_in(path, folders)], folders) != files:
+        now = _signatures([path for path in files if not _lies_in(path, folders)], folders)
+        if now.keys() != files.keys() or any(not now[path] for path in files if files[path]):
             return None
         if kept["output"] is not None and _digest(kept["output"][0]) != kept["output"][1]:
             return None
-        if any(_digest(path) != known for path, known in kept["racy"].items()):
-            return None
+        changed = [path for path, known in files.items() if now[path] != known]
+        changed += [path for path, known in kept["racy"].items() if now[path] == files[path] and _digest(path) != known]
         report: dict[str, Any] = kept["report"]
+        taken_at = int(kept["takenAt"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
         return None
-    if kept["racy"] and _have_settled(files, kept["racy"]):
+    if not changed and kept["racy"] and _have_settled(files, kept["racy"]):
         # By now their times would show a change, so that they need not be read again.
         with contextlib.suppress(OSError):
             _write(question, json.dumps({**kept, "racy": {}}, ensure_ascii=False, separators=(",", ":")))
-    return report
+    return Recollection(report, taken_at, tuple(changed))
 
 
 def forget(question: Question) -> None:
