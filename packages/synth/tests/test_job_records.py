@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from image_factory.model.settings import KargoSettings
+from image_factory_synth.analysis import AnalysisTemplate
 from image_factory_synth.fields import RefusedByKargo
-from image_factory_synth.job_records import AnalysisTemplate, CronJob, PolicyRule, Role
+from image_factory_synth.job_records import CronJob, PolicyRule, Role
 from image_factory_synth.jobs import jobs
 from image_factory_synth.records import ObjectMeta
 from image_factory_synth.versions import KargoVersion

@@ -11,7 +11,7 @@ from image_factory.model.enrollment import SelectionStrategy
 from image_factory_synth.fields import Expression, document
 from image_factory_synth.read_back import path_of, read_back
 from image_factory_synth.records import FreightCreationPolicy, ImageSubscription, Subscription, WarehouseSpec
-from image_factory_synth.stage_records import Step
+from image_factory_synth.steps import Step
 from image_factory_synth.versions import KNOWN, KargoVersion
 
 NEWEST = KNOWN[-1]

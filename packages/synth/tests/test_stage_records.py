@@ -9,20 +9,14 @@ from image_factory_synth.fields import Expression, RefusedByKargo, document
 from image_factory_synth.records import ObjectMeta
 from image_factory_synth.stage_records import (
     Origin,
-    PromotionTask,
-    PromotionTaskSpec,
     PromotionTemplate,
     RequestedFreight,
-    Retry,
     Sources,
     Stage,
     StageSpec,
-    Step,
-    StepsSpec,
-    StepVariable,
-    TaskName,
     VerificationArgument,
 )
+from image_factory_synth.steps import PromotionTask, PromotionTaskSpec, Retry, Step, StepsSpec, StepVariable, TaskName
 from image_factory_synth.versions import KargoVersion
 
 V11 = KargoVersion(1, 11)

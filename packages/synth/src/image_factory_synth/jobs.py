@@ -11,11 +11,15 @@ from dataclasses import dataclass, replace
 
 from image_factory.errors import InvalidSettings
 from image_factory.model.settings import KargoSettings
-from image_factory_synth.credentials import GIT_PASSWORD, git_secret, job_environment
-from image_factory_synth.job_records import (
+from image_factory_synth.analysis import (
     AnalysisArgument,
     AnalysisTemplate,
     AnalysisTemplateSpec,
+    Metric,
+    MetricProvider,
+)
+from image_factory_synth.credentials import GIT_PASSWORD, git_secret, job_environment
+from image_factory_synth.job_records import (
     Capabilities,
     Container,
     ContainerSecurity,
@@ -24,8 +28,6 @@ from image_factory_synth.job_records import (
     EmptyFolder,
     JobSpec,
     JobTemplate,
-    Metric,
-    MetricProvider,
     Mount,
     PodMeta,
     PodSecurity,

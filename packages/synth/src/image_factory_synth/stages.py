@@ -54,16 +54,14 @@ from image_factory_synth.stage_records import (
     Origin,
     PromotionTemplate,
     RequestedFreight,
-    Retry,
     Sources,
     Stage,
     StageSpec,
-    Step,
-    StepsSpec,
     TemplateName,
     Verification,
     VerificationArgument,
 )
+from image_factory_synth.steps import Retry, Step, StepsSpec
 from image_factory_synth.tasks import READ_REQUEST, REQUEST, task_step
 from image_factory_synth.updates import Carrier, Promotion
 from image_factory_synth.versions import KargoVersion

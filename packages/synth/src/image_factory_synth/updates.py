@@ -22,7 +22,7 @@ from image_factory.oci.reference import DEFAULT_TAG, Repository
 from image_factory.ports import FileUpdater, Source, SourceRepository
 from image_factory_synth.data import ManagedImage
 from image_factory_synth.fields import Expression, literal
-from image_factory_synth.stage_records import Step
+from image_factory_synth.steps import Step
 from image_factory_synth.tasks import PROPOSE_CHANGE, PUSH_CHANGE, RETRY, task_step
 from image_factory_synth.versions import KargoVersion
 
