@@ -26,8 +26,11 @@ pytest.importorskip("image_factory_kustomize", reason="image-factory-kustomize i
 from image_factory.decide.discovery import base_configuration
 from image_factory.model.image_state import BaseState
 from image_factory.oci.reference import Reference
+from image_factory.shell.settings import load_settings
 from image_factory.state.codec import dump
+from image_factory_cli.folder import workbench
 from image_factory_synth.node import NoNode, find_node
+from image_factory_synth.receivers import SECRET_KEYS
 
 try:
     find_node()
@@ -369,3 +372,12 @@ def test_a_private_registry_s_warehouse_names_the_pull_secret_that_is_brought(do
     (image,) = (item["image"] for item in warehouse["spec"]["subscriptions"] if "image" in item)
     assert re.search(template["data"]["repoURL"], image["repoURL"])
     assert not re.search(template["data"]["repoURL"], "docker.io/library/node")
+
+
+def test_what_registries_say_of_their_webhooks_is_what_receivers_are_made_of(folder: Path) -> None:
+    plugins = workbench(folder, load_settings(folder, {}, {})).plugins
+    said = {name: registry.webhook_receiver() for name, registry in plugins.registries.items()}
+
+    told = {name: (receiver.kind, receiver.secret_key) for name, receiver in said.items() if receiver is not None}
+    assert told["dockerhub"] == ("dockerhub", "secret")
+    assert dict(told.values()).items() <= SECRET_KEYS.items()

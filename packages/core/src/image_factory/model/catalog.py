@@ -14,7 +14,7 @@ from pydantic import Field
 
 from image_factory.model.enrollment import Record
 
-API_VERSION = "image-factory.io/v1alpha1"
+API_VERSION: Literal["image-factory.io/v1alpha1"] = "image-factory.io/v1alpha1"
 ENTITY_NAMESPACE = "default"
 PREFIX = "image-factory.io/"
 """Of our annotations."""
