@@ -388,3 +388,15 @@ def test_an_output_of_somebody_elses_making_is_replaced(folder: Path) -> None:
     result = run(folder)
 
     assert result.removed == ("Warehouse/old", "document 1")
+
+
+def test_a_cluster_that_starts_what_the_embedded_engine_would_is_noted(tmp_path: Path) -> None:
+    (tmp_path / "images.yaml").write_text(IMAGES)
+    kargo = KargoSettings(state_repository="https://git.example.com/state.git", job_image="ghcr.io/acme/tool:1")
+
+    embedded = synthesize(tmp_path, Settings(kargo=kargo), Plain())
+    ours = synthesize(tmp_path, Settings(kargo=kargo, engine="kargo"), Plain())
+
+    assert [note.item for note in embedded.notes] == ["engine"]
+    assert "set engine: kargo" in embedded.notes[0].message
+    assert ours.notes == ()

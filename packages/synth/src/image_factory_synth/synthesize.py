@@ -212,7 +212,7 @@ def synthesize(
         broken=broken,
         skipped=tuple(found for found in planned.outcomes if isinstance(found, Skipped)),
         pinned=planned.pinned,
-        notes=planned.notes,
+        notes=(*_engine_notes(settings), *planned.notes),
         places={entry.enrollment.name: entry.location for entry in enrolled.enrollments},
         traffic=traffic(planned.checks, planned.intervals, budgets),
         plan=None if images_kept is None else rendering.plan(plan, images_kept),
@@ -229,6 +229,14 @@ def _inside(root: Path, folder: str) -> str:
     whole = Path(os.path.abspath(root / folder))  # noqa: PTH100 - resolve() follows links
     base = Path(os.path.abspath(root))  # noqa: PTH100
     return str(whole.relative_to(base)) if whole.is_relative_to(base) else folder
+
+
+def _engine_notes(settings: Settings) -> tuple[Note, ...]:
+    """Return that the cluster starts builds which nobody settles, or which another engine starts too."""
+    if settings.kargo.state_repository is None or not settings.starts_builds:
+        return ()
+    told = "the cluster is to start builds, and config.yaml says that image-factory run does: set engine: kargo"
+    return (Note("engine", told),)
 
 
 def _read_images(path: Path) -> tuple[str, ImagesFile]:
