@@ -94,6 +94,14 @@ def tell_who_starts(bench: Any, is_silent: bool) -> None:
         click.echo("engine: kargo, so that Kargo starts builds and this command starts none")
 
 
+def show_commit(committed: Committed, *, is_expected: bool = True) -> None:
+    """Say what was committed, or why nothing was where something was to be."""
+    if committed.commit:
+        click.echo(f"committed {committed.commit[:12]}{' and pushed' if committed.pushed else ''}")
+    elif is_expected:
+        click.echo(f"no commit: {committed.reason}")
+
+
 def show(shown: Shown, manner: Manner, *, op: str) -> None:
     """Show it to a person, or as JSON to a program."""
     committed = shown.committed
@@ -111,8 +119,6 @@ def show(shown: Shown, manner: Manner, *, op: str) -> None:
         if committed is None:
             show_diff(shown.changes)
         show_outcomes(shown.outcomes, verbose=manner.verbose)
-        if committed and committed.commit:
-            click.echo(f"committed {committed.commit[:12]}{' and pushed' if committed.pushed else ''}")
-        elif shown.changes and committed:
-            click.echo(f"no commit: {committed.reason}")
+        if committed is not None:
+            show_commit(committed, is_expected=bool(shown.changes))
     report_problems(shown.problems, op=op, is_quiet=manner.is_quiet)

@@ -25,7 +25,7 @@ from image_factory.testing.clock import START
 from image_factory.usecases.outbox import LEASE
 from image_factory.usecases.outcome import Done, Failed, Skipped, sentences
 from image_factory.usecases.rehearsal import rehearsal
-from image_factory.usecases.run import Manner, Step, new_run_id, rehearse, run
+from image_factory.usecases.run import Manner, Step, rehearse, run
 from image_factory.usecases.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -224,8 +224,3 @@ def test_a_commit_names_what_changed_and_what_failed() -> None:
 
     assert sentences(outcomes) == ["web: a, b", "api: failed"]
     assert Step("observe", outcomes).outcomes == outcomes
-
-
-def test_no_two_runs_have_one_id() -> None:
-    assert new_run_id(START).startswith("run-20260301t120000z-")
-    assert new_run_id(START) != new_run_id(START)

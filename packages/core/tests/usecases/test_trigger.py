@@ -13,7 +13,7 @@ from image_factory.model.request import PinnedDigest, RebuildCause, RebuildReque
 from image_factory.ports import SecretHeader, TriggerCall
 from image_factory.testing.builds import Builds
 from image_factory.usecases.analyze import analyze
-from image_factory.usecases.trigger import call_to_json, new_request_id, new_run_id, prepare_build
+from image_factory.usecases.trigger import call_to_json, new_request_id, prepare_build
 from image_factory.usecases.workflow import managed_enrollment
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -107,7 +107,6 @@ def test_a_workflow_that_is_missing_comes_with_the_command_that_writes_it(world:
 
 def test_a_request_id_is_new_each_time_and_names_the_image() -> None:
     assert new_request_id("web", NOW).startswith("web-20260301T120000Z-")
-    assert new_run_id(NOW).startswith("run-20260301T120000Z-")
     assert len({new_request_id("web", NOW) for _ in range(100)}) == 100
 
 

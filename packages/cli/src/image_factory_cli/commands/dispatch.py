@@ -49,7 +49,7 @@ def command(
     from image_factory.usecases.dispatch import claim, dispatch, record
     from image_factory.usecases.outcome import sentences
     from image_factory.usecases.requests import require_images
-    from image_factory.usecases.trigger import new_run_id
+    from image_factory.usecases.run_id import new_run_id
     from image_factory_cli.folder import open_workbench
 
     bench = open_workbench(directory, log_format, log_level)

@@ -22,6 +22,7 @@ from image_factory_cli.render import (
     show_outcomes,
     write_json,
 )
+from image_factory_cli.steps import show_commit
 
 if TYPE_CHECKING:
     from image_factory.usecases.commit import Committed
@@ -135,10 +136,7 @@ def _show(found: Emergency, committed: Committed | None) -> None:
         return
     if found.entry is not None:
         click.echo(f"written to the audit log as {found.entry.id}")
-    if committed.commit:
-        click.echo(f"committed {committed.commit[:12]}{' and pushed' if committed.pushed else ''}")
-    elif found.changes:
-        click.echo(f"no commit: {committed.reason}")
+    show_commit(committed, is_expected=bool(found.changes))
     if found.requests:
         click.echo("the next `image-factory run` dispatches them")
 

@@ -18,6 +18,7 @@ from image_factory_cli.image_names import complete_image
 from image_factory_cli.logs import LogFormat
 from image_factory_cli.notices import notify_option, tell
 from image_factory_cli.render import error_to_json, report_warnings, write_json
+from image_factory_cli.steps import show_commit
 
 if TYPE_CHECKING:
     from image_factory.usecases.rebuild import Order
@@ -56,7 +57,7 @@ def command(
     from image_factory.usecases.commit import Committed, until_settled, write_and_commit
     from image_factory.usecases.dispatch import dispatch, record
     from image_factory.usecases.rebuild import claim_order, order_rebuild
-    from image_factory.usecases.trigger import new_run_id
+    from image_factory.usecases.run_id import new_run_id
 
     # With a program's log, nothing but its lines is said.
     is_quiet = log_format == "json"
@@ -106,10 +107,7 @@ def command(
         where = f"its run is not known: {unseen.message}\n  hint: {unseen.hint}"
     approved = f", approved by {request.approved_by}" if order.is_approval and request.approved_by else ""
     click.echo(f"{click.style('✓', fg='green')} {image}: rebuild started ({request.request_id}{approved})\n  {where}")
-    if committed.commit:
-        click.echo(f"committed {committed.commit[:12]}{' and pushed' if committed.pushed else ''}")
-    else:
-        click.echo(f"no commit: {committed.reason}")
+    show_commit(committed)
     return 0
 
 

@@ -17,7 +17,7 @@ from image_factory_cli.logs import LogFormat
 from image_factory_cli.metrics import metrics_option, record_metrics
 from image_factory_cli.notices import notify_option
 from image_factory_cli.render import error_to_json, outcome_to_json, report_problems, show_diff, write_json
-from image_factory_cli.steps import tell_who_starts
+from image_factory_cli.steps import show_commit, tell_who_starts
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -105,7 +105,7 @@ class _Show:
             write_json(_to_json(ran, is_rehearsal=is_rehearsal))
         elif not self.is_quiet:
             for made in ran.commits:
-                click.echo(f"committed {str(made.commit)[:12]}{' and pushed' if made.pushed else ''}")
+                show_commit(made)
             if not any(type(outcome).__name__ != "Skipped" for outcome in ran.outcomes):
                 click.echo("nothing to do")
             _show_waits(ran)

@@ -36,7 +36,8 @@ from image_factory.usecases.notify import notify
 from image_factory.usecases.observe import short_digest
 from image_factory.usecases.outbox import new_outbox, plan_outbox, plan_told
 from image_factory.usecases.outcome import Done, Failed, Outcome, Skipped
-from image_factory.usecases.trigger import new_request_id, new_run_id
+from image_factory.usecases.run_id import new_run_id
+from image_factory.usecases.trigger import new_request_id
 from image_factory.usecases.workbench import Workbench
 
 

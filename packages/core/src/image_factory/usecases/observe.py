@@ -1,19 +1,17 @@
 """Ask registries what tags point at now, and record what moved.
 
-Gather: base images and external images. Act: one HEAD a distinct reference; the costlier questions
-only where a digest is new. Record: digest, history with the first-seen time, and from when each
-dependent may be rebuilt. A reference that cannot be asked leaves the others done.
+Gather: base images and external images. Act: ask (`usecases.sighting`).
+Record: digest, history with the first-seen time, and from when each dependent may be rebuilt. A reference
+that cannot be asked leaves the others done.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from threading import Lock
 
 from image_factory.decide.absorption import absorbed_digest
 from image_factory.decide.eligible_times import dependents_by_base, with_eligible_times
@@ -24,29 +22,22 @@ from image_factory.errors import (
     ImageFactoryError,
     InvalidReference,
     NotFound,
-    PluginError,
-    ProtocolError,
     RemoteNotFound,
     Unavailable,
 )
-from image_factory.model.enrollment import Enrollment, Kind, SelectionStrategy
+from image_factory.model.enrollment import Kind
 from image_factory.model.event import Event
 from image_factory.model.image_state import BaseState, DiscoveryStatus, ImageState
-from image_factory.model.selection import Candidate
-from image_factory.oci.reference import Digest, Repository, Tag
-from image_factory.plugins import PluginTable
-from image_factory.ports import ImageMetadata, Registry
+from image_factory.oci.reference import Digest
 from image_factory.shell.asked import remember_asked
 from image_factory.shell.store import FileChange
 from image_factory.state.merge import merge_image, record_digest, record_discovery, record_problem
 from image_factory.usecases.outcome import Done, Failed, Outcome, Skipped
+from image_factory.usecases.sighting import Answer, Registries, Sighting, ask_all, ask_base, ask_image
 from image_factory.usecases.watch import plan_watch, watch_key
 from image_factory.usecases.workbench import Workbench
 
 log = logging.getLogger("image_factory.observe")
-
-MAX_TAGS = 20_000
-"""Tags of one repository that are listed for an external image; Docker Hub's largest has about ten thousand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +53,6 @@ class Observation:
     """When something that was left out now is to be asked for; None where nothing was."""
     keep: Callable[[], None] = lambda: None
     """To be called when the changes are written: notes when was asked, so that it is not asked too often."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """What a tag pointed at."""
-
-    tag: str
-    digest: str
-    metadata: Mapping[str, object] | None = None
-
-
-Answer = Sighting | ImageFactoryError
 
 
 def observe(bench: Workbench, names: Iterable[str] = (), *, jobs: int = 8, due_only: bool = False) -> Observation:
@@ -100,14 +79,14 @@ def observe(bench: Workbench, names: Iterable[str] = (), *, jobs: int = 8, due_o
         chosen = [name for name in chosen if name in watch.due]
         next_at = watch.next_at
 
-    registries = _Registries(bench)
+    registries = Registries(bench)
     questions: dict[str, Callable[[], Answer]] = {}
     for name in chosen:
         if name in watched_bases:
-            questions[name] = _ask_base(registries, watched_bases[name])
+            questions[name] = ask_base(registries, watched_bases[name])
         elif name in watched_images:
-            questions[name] = _ask_image(registries, watched_images[name])
-    answers = _ask_all(bench, questions, jobs)
+            questions[name] = ask_image(registries, watched_images[name])
+    answers = ask_all(bench, questions, jobs)
 
     outcomes: list[Outcome] = []
     new_bases: list[BaseState] = []
@@ -136,7 +115,12 @@ def observe(bench: Workbench, names: Iterable[str] = (), *, jobs: int = 8, due_o
     asked = [watch_key(watched_bases.get(name) or watched_images[name]) for name in told]
     problems = (*images.problems, *bases.problems)
     return Observation(
-        tuple(outcomes), changes, problems, tuple(events), next_at, lambda: remember_asked(bench.root, asked, now)
+        tuple(outcomes),
+        changes,
+        problems,
+        tuple(events),
+        next_at,
+        lambda: remember_asked(bench.root, asked, now),
     )
 
 
@@ -219,46 +203,6 @@ def _not_watched(bench: Workbench, name: str, *, is_managed: bool) -> ImageFacto
     return NotFound(f"no base image and no external image is called {name!r}", hint="image-factory status lists them")
 
 
-def _ask_all(bench: Workbench, questions: Mapping[str, Callable[[], Answer]], jobs: int) -> dict[str, Answer]:
-    answers: dict[str, Answer] = {}
-    # Each thread takes the next question itself: handing over each answer alone would wake another thread for it.
-    left = iter(questions.items())
-    lock = Lock()
-
-    def work(_: int) -> None:
-        while True:
-            with lock:
-                name, ask = next(left, ("", None))
-            if ask is None:
-                return
-            answer = _guarded(name, ask)
-            with lock:
-                answers[name] = answer
-                bench.progress.advance(name)
-
-    bench.progress.start("asking registries", len(questions))
-    try:
-        threads = max(1, min(jobs, len(questions)))
-        with ThreadPoolExecutor(max_workers=threads) as pool:
-            for _ in pool.map(work, range(threads)):
-                pass
-    finally:
-        bench.progress.finish()
-    return answers
-
-
-def _guarded(name: str, ask: Callable[[], Answer]) -> Answer:
-    try:
-        return ask()
-    except ImageFactoryError as error:
-        return error
-    except Exception as error:  # noqa: BLE001  (a plugin's defect fails its own images only)
-        return PluginError(
-            f"a registry plugin failed for {name}: {type(error).__name__}: {error}",
-            hint="report it to the plugin's author; image-factory plugins says whose it is",
-        )
-
-
 class _Dependents:
     """The images that are built on each base; gathered only where a base has news, since it reads all images."""
 
@@ -272,127 +216,6 @@ class _Dependents:
     @cached_property
     def _by_base(self) -> Mapping[str, Sequence[ImageState]]:
         return dependents_by_base(self._images.values())
-
-
-class _Registries:
-    """The registries of one run, each distinct tag resolved once however many images are watched by it."""
-
-    def __init__(self, bench: Workbench) -> None:
-        self.plugins = bench.plugins
-        self._digests: dict[Tag, Digest] = {}
-        self._turns: dict[Tag, Lock] = {}
-        self._lock = Lock()
-
-    def sight(self, repository: Repository, tag: str, *, known: str | None) -> Sighting:
-        """Return what a tag points at, with the metadata of a digest that is not the `known` one."""
-        registry = self.plugins.registry_for(repository)
-        digest = self._resolve(registry, Tag(repository, tag))
-        if str(digest) == known:
-            return Sighting(tag, str(digest))
-        return Sighting(tag, str(digest), _metadata(registry, repository, digest))
-
-    def _resolve(self, registry: Registry, tag: Tag) -> Digest:
-        with self._lock:
-            turn = self._turns.setdefault(tag, Lock())
-        with turn:
-            if tag not in self._digests:
-                self._digests[tag] = registry.resolve(tag)
-            return self._digests[tag]
-
-
-def _ask_base(registries: _Registries, base: BaseState) -> Callable[[], Answer]:
-    configuration = base.configuration
-    repository = Repository(configuration.registry, configuration.repository)
-    tag = configuration.tag
-    assert tag is not None
-    known = base.runtime.current_digest
-    return registries.plugins.naming(repository)(lambda: registries.sight(repository, tag, known=known))
-
-
-def _ask_image(registries: _Registries, image: ImageState) -> Callable[[], Answer]:
-    enrollment = image.configuration.enrollment
-
-    @registries.plugins.naming(enrollment.image)
-    def ask() -> Answer:
-        tag = enrollment.only_tag or _select_tag(registries.plugins, enrollment)
-        return registries.sight(enrollment.image, tag, known=image.runtime.current_digest)
-
-    return ask
-
-
-def _metadata(registry: Registry, repository: Repository, digest: Digest) -> Mapping[str, object] | None:
-    try:
-        return metadata_block(registry.metadata(repository, digest))
-    except (RemoteNotFound, ProtocolError) as error:
-        # What a tag was said to point at is not there, or is something else: recording it would be a guess.
-        raise ProtocolError(
-            f"{repository} names {digest.short}, which it does not have: {error.message}",
-            hint="report it to the registry's operators; the last known digest stays",
-        ) from error
-    except ImageFactoryError as error:
-        # The digest is what counts; what the image says of itself can wait until it moves again.
-        log.warning("no metadata: %s", error, extra={"image": str(repository), "op": "observe"})
-        return None
-
-
-def metadata_block(metadata: ImageMetadata) -> Mapping[str, object]:
-    """Return the `metadata` block of a state file: what is known, in its fixed order."""
-    block: dict[str, object] = {
-        "architecture": metadata.architecture,
-        "os": metadata.os,
-        "size": metadata.size,
-        "created": metadata.created,
-        "labels": dict(sorted(metadata.labels.items())),
-        "platforms": {platform: str(digest) for platform, digest in sorted(metadata.platforms.items())},
-    }
-    return {key: value for key, value in block.items() if value not in (None, {})}
-
-
-def _select_tag(plugins: PluginTable, enrollment: Enrollment) -> str:
-    """Return the tag that an external image's strategy picks among those of its repository.
-
-    Raises:
-        RemoteNotFound: none of them qualifies.
-    """
-    names = {
-        SelectionStrategy.SEMVER: "semver",
-        SelectionStrategy.LEXICAL: "lexical",
-        SelectionStrategy.NEWEST_BUILD: "newest-build",
-        SelectionStrategy.DIGEST: "lexical",
-    }
-    registry = plugins.registry_for(enrollment.image)
-    strategy = plugins.strategy_named(names[enrollment.strategy])
-    allowed = plugins.strategy_named("lexical")
-    candidates: list[Candidate] = []
-    for tag in registry.tags(enrollment.image):
-        candidate = Candidate(tag.name)
-        if enrollment.allow_tags is None or allowed.select([candidate], enrollment.allow_tags).chosen is not None:
-            candidates.append(candidate)
-        if len(candidates) > MAX_TAGS:
-            raise RemoteNotFound(
-                f"{enrollment.image} has more than {MAX_TAGS} tags that qualify", hint="narrow allowTags"
-            )
-    if enrollment.strategy is SelectionStrategy.NEWEST_BUILD:
-        candidates = _dated(registry, enrollment.image, candidates)
-    selection = strategy.select(candidates, enrollment.constraint)
-    if selection.chosen is None:
-        raise RemoteNotFound(
-            f"no tag of {enrollment.image} qualifies: {selection.reason}", hint="widen allowTags or constraint"
-        )
-    return selection.chosen.tag
-
-
-def _dated(registry: Registry, repository: Repository, candidates: list[Candidate]) -> list[Candidate]:
-    """Return the candidates with their creation times; a few, since each costs GETs."""
-    dated = []
-    for candidate in sorted(candidates, key=lambda candidate: candidate.tag)[-MAX_DATED:]:
-        digest = registry.resolve(Tag(repository, candidate.tag))
-        dated.append(Candidate(candidate.tag, digest, registry.metadata(repository, digest).created))
-    return dated
-
-
-MAX_DATED = 20
-"""Tags whose creation time is asked for a `NewestBuild` image: the last in the order of characters."""
 
 
 def _recorded_base(

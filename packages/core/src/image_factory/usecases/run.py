@@ -9,7 +9,6 @@ the outbox. Each step reads what the one before it wrote, and is a command of it
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -25,6 +24,7 @@ from image_factory.usecases.commit import Batch, Committed, until_settled
 from image_factory.usecases.coordinate import coordinate
 from image_factory.usecases.observe import observe
 from image_factory.usecases.outcome import Done, Outcome, sentences
+from image_factory.usecases.run_id import new_run_id
 from image_factory.usecases.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -80,11 +80,6 @@ class Manner:
     unpushed: Callable[[Committed], object] = field(default=lambda committed: None, repr=False)
     said: Callable[[Step], object] = field(default=lambda step: None, repr=False)
     """Told of each step when it counts: when no other writer can undo it any more."""
-
-
-def new_run_id(now: datetime) -> str:
-    """Return an id that no other run has: `run-20260301t120000z-1a2b3c4d`."""
-    return f"run-{now:%Y%m%dt%H%M%Sz}-{secrets.token_hex(4)}"
 
 
 def run(bench: Workbench, manner: Manner | None = None, *, by: str | None = None) -> Ran:

@@ -103,11 +103,6 @@ def new_request_id(image: str, now: datetime) -> str:
     return f"{image}-{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
 
 
-def new_run_id(now: datetime) -> str:
-    """Return an id for one run of this program, by which it claims requests: `run-20260301T120000Z-1a2b3c4d`."""
-    return new_request_id("run", now)
-
-
 def call_to_json(call: TriggerCall) -> dict[str, Any]:
     """Return the call as JSON data, with the secret redacted wherever it goes."""
     headers = dict(call.headers)
