@@ -99,3 +99,16 @@ def test_a_failed_analysis_leaves_its_freight_unverified_until_it_is_asked_for_a
 
     assert "analyze-dockerfile-web" in freight.verified_in
     assert world.image("web")["baseImages"] == ["alpine-3-22"]
+
+
+def test_a_receiver_lets_a_request_be_seen_at_once(world: World, steps: Steps) -> None:
+    kargo = {**world.config["kargo"], "webhooks": {"github": "github-webhook"}}
+    world.configure(kargo=kargo, coordinationWindow="0s")
+    cluster = world.begin(steps, world.managed("web", "FROM alpine:3.22\n", rebuildDelay="0s"))
+    world.move(cluster, ALPINE, "next")
+
+    cluster.advance(9 * MINUTE)
+
+    assert len(world.builds) == 1, "the CronJob's push is told of, and not looked for"
+    looks = {name: each.looks for name, each in cluster.warehouses.items()}
+    assert looks["rebuild-requests-web"] > looks["alpine-3-22"]

@@ -6,7 +6,7 @@ pkg/webhook/external/refresh.go and github.go.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -18,8 +18,9 @@ from tests.kargo.simulator.discovery import (
     head,
     images,
     matches_paths,
+    touched,
 )
-from tests.kargo.simulator.freight import Commit, Freight, Image, normalized_git
+from tests.kargo.simulator.freight import Commit, Freight, Image
 from tests.kargo.simulator.jobs import Ran, next_tick, run_job
 from tests.kargo.simulator.resources import Document, Resources, duration, name_of
 from tests.kargo.simulator.stages import StageController
@@ -66,8 +67,8 @@ class Cluster:
     ticks: dict[str, datetime] = field(default_factory=dict)
     """When each CronJob ran last."""
     suspended: set[str] = field(default_factory=set)
-    is_idle: Callable[[str], bool] = lambda _: False
-    """Whether a CronJob has nothing to do, so that its run can be left out."""
+    told: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    """Of each git subscription: the commit that receivers were last told of."""
 
     def __post_init__(self) -> None:
         self.stages = StageController(self.resources, self.clock, self.steps, self.secrets, self.path, ran=self._ran)
@@ -114,18 +115,6 @@ class Cluster:
             self.warehouses[name].due = None
         self._happen()
 
-    def push(self, url: str, branch: str = "main", files: tuple[str, ...] = ()) -> list[str]:
-        """Deliver a push to the receivers that are configured, and return the Warehouses that looked for it."""
-        config = self.resources.find("ProjectConfig", self.resources.project())
-        receivers = [] if config is None else (config.get("spec") or {}).get("webhookReceivers") or []
-        found = []
-        if any("github" in each or "gitlab" in each for each in receivers):
-            for warehouse in self.resources.all("Warehouse"):
-                if any(_is_of(each.get("git"), url, branch, files) for each in warehouse["spec"]["subscriptions"]):
-                    found.append(name_of(warehouse))
-        self.refresh(*found)
-        return found
-
     # --- what happens -------------------------------------------------------------------------------
 
     def _happen(self) -> None:
@@ -136,10 +125,37 @@ class Cluster:
             last = self.ticks.setdefault(name, self.clock.now())
             while (tick := next_tick(cron["spec"]["schedule"], last)) <= self.clock.now():
                 self.ticks[name] = last = tick
-                if name not in self.suspended and not self.is_idle(name):
+                if name not in self.suspended:
                     job = cron["spec"]["jobTemplate"]
                     self._ran(run_job(job, clock=self.clock, secrets=self.secrets, path=self.path))
         self._look()
+        while self._deliver():
+            self._look()
+
+    def _deliver(self) -> bool:
+        """Tell the receivers of all that was pushed meanwhile; return whether a Warehouse looks for it."""
+        config = self.resources.find("ProjectConfig", self.resources.project())
+        receivers = [] if config is None else (config.get("spec") or {}).get("webhookReceivers") or []
+        if not any("github" in each or "gitlab" in each for each in receivers):
+            return False
+        found = []
+        for warehouse in self.resources.all("Warehouse"):
+            for subscription in warehouse["spec"]["subscriptions"]:
+                if "git" in subscription and self._is_pushed(name_of(warehouse), subscription["git"]):
+                    found.append(name_of(warehouse))
+        for name in found:
+            self.warehouses[name].due = None
+        return bool(found)
+
+    def _is_pushed(self, warehouse: str, subscription: Document) -> bool:
+        """Return whether what was pushed since the last look at this concerns a Warehouse (shouldRefresh)."""
+        key = (warehouse, subscription["repoURL"], subscription.get("branch", "main"))
+        known, tip = self.told.get(key), head(subscription, self.repositories)
+        self.told[key] = tip
+        if known is None or known == tip:
+            return False
+        include, exclude = subscription.get("includePaths") or (), subscription.get("excludePaths") or ()
+        return matches_paths(include, exclude, touched(self.repositories(subscription["repoURL"]), known, tip))
 
     def _look(self) -> None:
         for document in self.resources.all("Warehouse"):
@@ -201,11 +217,3 @@ class Cluster:
 
     def _ran(self, ran: Ran) -> None:
         self.jobs.append(ran)
-
-
-def _is_of(subscription: Document | None, url: str, branch: str, files: tuple[str, ...]) -> bool:
-    """Return whether a push concerns a git subscription (shouldRefresh)."""
-    if subscription is None or normalized_git(subscription["repoURL"]) != normalized_git(url):
-        return False
-    include, exclude = subscription.get("includePaths") or (), subscription.get("excludePaths") or ()
-    return subscription.get("branch", "main") == branch and (not files or matches_paths(include, exclude, files))

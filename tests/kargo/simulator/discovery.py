@@ -171,6 +171,11 @@ def _log(folder: Path, tip: str) -> Sequence[tuple[str, str, tuple[str, ...]]]:
     return found
 
 
+def touched(folder: Path, known: str, tip: str) -> tuple[str, ...]:
+    """Return what a push from one commit to another changed."""
+    return tuple(_git(folder, "diff", "--name-only", "--no-renames", known, tip).splitlines())
+
+
 def _git(folder: Path, *words: str) -> str:
     done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=False)
     if done.returncode:
