@@ -56,7 +56,7 @@ class Judge:
             stdout=subprocess.PIPE,
             text=True,
             encoding="utf-8",
-            env={**os.environ, **(environment or {})},
+            env={**os.environ, "LOG_LEVEL": "ERROR", **(environment or {})},
         )
         self._lock = threading.Lock()
 

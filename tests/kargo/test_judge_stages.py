@@ -127,7 +127,7 @@ def test_a_request_starts_the_build_that_the_embedded_engine_starts(
                 "request_id": "12",
                 "base_images": format_base_images(pinned),
                 "version_bump": "patch",
-                "triggered_by": "policy",
+                "triggered_by": "image-factory",
                 "base": "docker.io/library/python:3",
             },
             "authorization": "Bearer t0ken",

@@ -23,7 +23,10 @@ READ = {
     "status": 'string(get($env, "status") ?? "")',
     "requestId": 'string(get($env, "requestId") ?? "")',
     "versionBump": 'string(get($env, "versionBump") ?? "patch")',
-    "triggeredBy": 'string(get($env, "triggeredBy") ?? "policy")',
+    "triggeredBy": (  # as the embedded engine says it (`image_factory.usecases.trigger`)
+        'let by = string(get($env, "triggeredBy") ?? "policy");'
+        ' by == "policy" ? "image-factory" : "image-factory " + (by == "cli" ? "rebuild" : by)'
+    ),
     # One line, as the embedded engine writes it; `toJSON` of a list would write one line for each of its parts.
     "digests": (
         '"[" + join(map(sortBy(get($env, "digests") ?? [], .reference), '
