@@ -198,6 +198,7 @@ class JobTemplate:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CronJobSpec:
     schedule: str = written("schedule", required=True, pattern=r"[0-9*/,-]+( [0-9*/,-]+){4}")
+    time_zone: str = written("timeZone", required=True)
     concurrency_policy: str = written("concurrencyPolicy", required=True, pattern="Allow|Forbid|Replace")
     starting_deadline: int = written("startingDeadlineSeconds", required=True, minimum=10)
     successful_history: int = written("successfulJobsHistoryLimit", required=True, minimum=0)

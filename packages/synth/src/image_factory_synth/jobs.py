@@ -133,11 +133,13 @@ def jobs(settings: KargoSettings) -> tuple[Resource, ...]:
             metadata=_named(settings, names.coordinate_name),
             spec=CronJobSpec(
                 schedule=names.schedule,
+                time_zone="Etc/UTC",
                 concurrency_policy="Forbid",
                 starting_deadline=300,
                 successful_history=1,
                 failed_history=3,
-                job=_job(settings, settings.job_image, "coordinate", coordinate),
+                # Its next time is its next attempt.
+                job=_job(settings, settings.job_image, "coordinate", coordinate, retries=0),
             ),
         ),
     )
@@ -195,7 +197,9 @@ def _environment(settings: KargoSettings) -> tuple[Variable, ...]:
     return tuple(listed)
 
 
-def _job(settings: KargoSettings, image: str, role: str, args: tuple[str, ...]) -> JobTemplate:
+def _job(
+    settings: KargoSettings, image: str, role: str, args: tuple[str, ...], *, retries: int | None = None
+) -> JobTemplate:
     told = settings.jobs
     container = Container(
         name="image-factory",
@@ -225,7 +229,7 @@ def _job(settings: KargoSettings, image: str, role: str, args: tuple[str, ...]) 
     return JobTemplate(
         spec=JobSpec(
             active_deadline=int(told.deadline.total_seconds()),
-            backoff_limit=told.retries,
+            backoff_limit=told.retries if retries is None else retries,
             ttl_after_finished=int(told.kept_for.total_seconds()),
             template=PodTemplate(metadata=PodMeta(labels={**MANAGED_BY, ROLE_LABEL: role}), spec=pod),
         )

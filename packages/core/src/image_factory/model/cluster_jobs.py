@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from fractions import Fraction
-from ipaddress import ip_address
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
@@ -15,6 +13,9 @@ from image_factory.model.duration import format_duration
 from image_factory.model.enrollment import Duration, Label, Record
 from image_factory.model.field_types import SourceRepository, wrong
 
+if TYPE_CHECKING:
+    from fractions import Fraction
+
 MAX_CRON_JOB = 52
 """Characters of a CronJob's name: Kubernetes adds 11 for each Job (batch/v1, CronJob)."""
 
@@ -22,10 +23,9 @@ _URL = re.compile(r"(?P<scheme>https?|ssh)://(?:[\w-]+@)?[\w-]+(?:\.[\w-]+)*(?::
 _SCP = re.compile(r"[\w.-]+@(?P<host>[\w.-]+):(?P<path>[^/].*)\Z", re.ASCII)
 _QUANTITY = re.compile(r"(?P<number>\d{1,15}(?:\.\d{1,3})?)(?P<unit>m|k|M|G|T|Ki|Mi|Gi|Ti)?\Z", re.ASCII)
 _UNITS = {
-    "": Fraction(1),
-    "m": Fraction(1, 1000),
-    **{unit: Fraction(1000**power) for power, unit in enumerate("kMGT", 1)},
-    **{f"{unit}i": Fraction(1024**power) for power, unit in enumerate("KMGT", 1)},
+    "": 1,
+    **{unit: 1000**power for power, unit in enumerate("kMGT", 1)},
+    **{f"{unit}i": 1024**power for power, unit in enumerate("KMGT", 1)},
 }
 _CRON = (("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), ("weekday", 0, 7))
 _RANGE = re.compile(r"(?:\*|(?P<first>\d{1,2})(?:-(?P<last>\d{1,2}))?)(?:/(?P<step>\d{1,2}))?\Z", re.ASCII)
@@ -48,6 +48,8 @@ def _clone_url(value: str) -> str:
 
 
 def _is_loopback(host: str) -> bool:
+    from ipaddress import ip_address  # and fractions below: hardly any run needs them
+
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -88,7 +90,10 @@ def amount_of(quantity: str) -> Fraction:
     """Return what a quantity of Kubernetes comes to, in cores or bytes."""
     found = _QUANTITY.match(quantity)
     assert found is not None, quantity
-    return Fraction(found["number"]) * _UNITS[found["unit"] or ""]
+    from fractions import Fraction
+
+    number, unit = Fraction(found["number"]), found["unit"] or ""
+    return number / 1000 if unit == "m" else number * _UNITS[unit]
 
 
 def _whole_seconds(least: timedelta, most: timedelta) -> AfterValidator:
@@ -153,7 +158,7 @@ class JobSettings(Record):
     )
     """How long a job may run before it is ended; most take one or two minutes."""
     retries: int = Field(default=2, ge=0, le=10, examples=["2"])
-    """How often a job that failed is tried again."""
+    """How often a verification's job that failed is tried again; `coordinate` runs again at its next time."""
     kept_for: Annotated[Duration, _whole_seconds(timedelta(0), timedelta(days=30))] = Field(
         default=timedelta(hours=1), examples=["1h"]
     )
