@@ -54,6 +54,8 @@ def test_registry_credentials_are_for_the_repositories_of_their_hosts_and_no_oth
 def test_one_secret_cannot_be_of_two_types() -> None:
     with pytest.raises(Conflict, match="'github-credentials' is named for git and for image"):
         needed_secrets(settings(registryCredentials={"ghcr.io": "github-credentials"}))
+    with pytest.raises(Conflict, match="'quay-pull' is named for image and for pull"):
+        needed_secrets(settings(jobs={"pullSecrets": ["quay-pull"]}))
 
 
 def test_nobody_brings_them_unasked() -> None:
@@ -85,6 +87,18 @@ def test_an_external_secret_has_kargos_label_and_places_for_the_values() -> None
         "secret-token": '{{ index . "secret-token" }}',
     }
     assert {value["remoteRef"]["key"] for value in pull["data"]} == {"robots/pull"}
+
+
+def test_what_pulls_the_jobs_image_is_of_kubernetes_own_type() -> None:
+    found = written(externalSecrets={"store": "vault"}, jobs={"pullSecrets": ["job-pull"]})
+
+    template = found["ExternalSecret/job-pull"]["spec"]["target"]["template"]
+    assert template == {
+        "engineVersion": "v2",
+        "type": "kubernetes.io/dockerconfigjson",
+        "metadata": {"labels": {"app.kubernetes.io/managed-by": "image-factory"}},
+        "data": {".dockerconfigjson": '{{ index . ".dockerconfigjson" }}'},
+    }
 
 
 def test_what_gits_credentials_are_for_can_be_said() -> None:

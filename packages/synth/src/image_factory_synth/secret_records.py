@@ -54,6 +54,7 @@ class SecretTemplate:
     """What the Secret is made of: its labels, what is known of it, and places for what is not."""
 
     engine_version: str = written("engineVersion", required=True, pattern="v2")
+    type: str | None = written("type")
     metadata: TemplateMeta | None = written("metadata")
     data: dict[str, str] = written("data", required=True)
 

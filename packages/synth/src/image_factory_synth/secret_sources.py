@@ -40,6 +40,9 @@ from image_factory_synth.secret_records import (
 )
 
 CREDENTIAL_LABEL = "kargo.akuity.io/cred-type"
+PULL_KEY = ".dockerconfigjson"
+PULL_TYPE = "kubernetes.io/dockerconfigjson"
+"""What Kubernetes takes to pull a job's own image."""
 USERNAME = "username"
 _MEMBER = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _COPIERS = {f"rbac.kyverno.io/aggregate-to-{each}-controller": "true" for each in ("admission", "background")}
@@ -52,6 +55,8 @@ class CredentialType(StrEnum):
     GIT = "git"
     IMAGE = "image"
     GENERIC = "generic"
+    PULL = "pull"
+    """None of Kargo's: the kubelet's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,17 +108,19 @@ def _uses(settings: KargoSettings) -> Iterator[NeededSecret]:
         yield NeededSecret(name, CredentialType.IMAGE, (PASSWORD, USERNAME), f"^{of}/.+$")
     for named in (*settings.credentials.values(), *settings.job_environment.values()):
         yield NeededSecret(named.secret, CredentialType.GENERIC, (named.key,))
+    for name in settings.jobs.pull_secrets:
+        yield NeededSecret(name, CredentialType.PULL, (PULL_KEY,))
     for sender, name in settings.webhooks.items():
         yield NeededSecret(name, CredentialType.GENERIC, (SECRET_KEYS[sender],))
 
 
 def _joined(name: str, uses: list[NeededSecret]) -> NeededSecret:
     # A token may lie in any Secret; what Kargo finds by its label may not be labelled otherwise.
-    types = {use.type for use in uses if use.repositories is not None or use.type is not CredentialType.GENERIC}
+    types = {use.type for use in uses if use.type is not CredentialType.GENERIC}
     if len(types) > 1:
         raise Conflict(
             f"the Secret {name!r} is named for {' and for '.join(sorted(types))} credentials",
-            hint="give each a Secret of its own: Kargo finds them by a label, and there is one",
+            hint="give each a Secret of its own: it has one type, and one label by which Kargo finds it",
         )
     keys = tuple(sorted({key for use in uses for key in use.keys}))
     repositories = next((use.repositories for use in uses if use.repositories is not None), None)
@@ -149,7 +156,8 @@ def _external(secret: NeededSecret, settings: KargoSettings, operator: ExternalS
                 deletion_policy="Retain",
                 template=SecretTemplate(
                     engine_version="v2",
-                    metadata=TemplateMeta(labels={**MANAGED_BY, CREDENTIAL_LABEL: secret.type.value}),
+                    type=PULL_TYPE if secret.type is CredentialType.PULL else None,
+                    metadata=TemplateMeta(labels=_labels(secret.type)),
                     data=data,
                 ),
             ),
@@ -158,6 +166,10 @@ def _external(secret: NeededSecret, settings: KargoSettings, operator: ExternalS
             ),
         ),
     )
+
+
+def _labels(credential: CredentialType) -> dict[str, str]:
+    return MANAGED_BY if credential is CredentialType.PULL else {**MANAGED_BY, CREDENTIAL_LABEL: credential.value}
 
 
 def _place(key: str) -> str:
