@@ -19,7 +19,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -102,9 +102,24 @@ def history(seed: int) -> History:
     )
 
 
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Course:
+    """What an engine made of a history."""
+
+    builds: Sequence[Row]
+    """Tick, number, image, digests told, causes, reason and outcome of each."""
+    requests: Sequence[Mapping[str, Any]]
+    """Each that was written, as its build found it."""
+    appeared: Mapping[str, datetime]
+    """When each digest was published first."""
+
+
 @dataclass
 class Life:
-    """One engine's course through a history."""
+    """One engine's way through a history."""
 
     world: World
     told: History
@@ -115,9 +130,11 @@ class Life:
     seen: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
     """Image and id of each build → the tick in which it was started, and its number."""
     ended: set[tuple[str, int]] = field(default_factory=set)
+    requests: list[Mapping[str, Any]] = field(default_factory=list)
+    appeared: dict[str, datetime] = field(default_factory=dict)
 
-    def live(self) -> list[tuple[Any, ...]]:
-        """Go through the history, and return what was built."""
+    def live(self) -> Course:
+        """Go through the history, and return what came of it."""
         for tick in range(1, TICKS + 1):
             self._come_about(self.told.happenings.get(tick, Happening()))
             self._end_builds(tick)
@@ -126,11 +143,13 @@ class Life:
                 self.world.run("run", "--push", "--no-notify", "--jobs=1")
             self._pass(TICK - BEFORE)
             self._see_builds(tick)
-        return self._rows()
+        rows = sorted(self._row(build) for build in self.world.builds)
+        return Course(rows, self.requests, self.appeared)
 
     def _come_about(self, now: Happening) -> None:
         for base, seed in now.moves:
-            self.world.publish(base.partition(":")[0], f"{base} {seed}", base.partition(":")[2])
+            digest = self.world.publish(base.partition(":")[0], f"{base} {seed}", base.partition(":")[2])
+            self.appeared.setdefault(digest, self.world.clock.now())
         if now.emergency is not None:
             order = ("emergency", "--cve=CVE-2026-1000", f"--base={HOST}/{now.emergency}", "--reason=bad", "--push")
             self.world.run(*order, environment={"GITHUB_ACTOR": "alice"}, may_fail=True)
@@ -164,17 +183,17 @@ class Life:
             digest = self.world.finish(build, version)
             if digest is not None:
                 self.names[digest] = f"{build.image} {version}"
+                self.appeared[digest] = self.world.clock.now()
 
     def _see_builds(self, tick: int) -> None:
         for build in self.world.builds:
             key = (build.image, build.id)
             if key not in self.seen:
                 self.seen[key] = (tick, sum(image == build.image for image, _ in self.seen))
+                self.requests.append(self.world.request(build.image))
+                assert self.requests[-1]["requestId"] == build.request_id
 
-    def _rows(self) -> list[tuple[Any, ...]]:
-        return sorted(self._row(build) for build in self.world.builds)
-
-    def _row(self, build: Build) -> tuple[Any, ...]:
+    def _row(self, build: Build) -> Row:
         history = self.world.image(build.image)["rebuildHistory"]
         (told,) = [each for each in history if each["requestId"] == build.request_id]
         causes = sorted((each["base"], self._name(each.get("from")), self._name(each["to"])) for each in told["causes"])
@@ -207,7 +226,7 @@ def begun(folder: Path, told: History, engine: str) -> Iterator[World]:
         yield world
 
 
-def embedded(folder: Path, told: History) -> list[tuple[Any, ...]]:
+def embedded(folder: Path, told: History) -> Course:
     with begun(folder, told, "embedded") as world:
         world.run("run", "--push", "--no-notify", "--jobs=1")
         # What lay at the registry before is told by analysis in the cluster, and by the last build here.
@@ -218,7 +237,7 @@ def embedded(folder: Path, told: History) -> list[tuple[Any, ...]]:
         return Life(world, told).live()
 
 
-def clustered(folder: Path, told: History, steps: Steps) -> list[tuple[Any, ...]]:
+def clustered(folder: Path, told: History, steps: Steps) -> Course:
     with begun(folder, told, "kargo") as world:
         cluster = world.cluster(steps)
         cluster.apply(world.manifests())
@@ -226,11 +245,31 @@ def clustered(folder: Path, told: History, steps: Steps) -> list[tuple[Any, ...]
         return Life(world, told, cluster).live()
 
 
-@pytest.mark.parametrize("seed", range(FIRST, FIRST + EXAMPLES))
-def test_both_engines_start_the_same_builds(seed: int, tmp_path: Path, steps: Steps) -> None:
-    told = history(seed)
+@pytest.fixture(scope="module", params=range(FIRST, FIRST + EXAMPLES))
+def courses(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, steps: Steps
+) -> tuple[History, Course, Course]:
+    """A history, and what the embedded engine and the cluster made of it."""
+    told, folder = history(request.param), tmp_path_factory.mktemp("courses")
+    return told, embedded(folder / "embedded", told), clustered(folder / "cluster", told, steps)
 
-    built = embedded(tmp_path / "embedded", told)
 
-    assert clustered(tmp_path / "cluster", told, steps) == built
-    assert built, "a history of which nothing is built says nothing"
+def test_both_engines_start_the_same_builds(courses: tuple[History, Course, Course]) -> None:
+    _, engine, cluster = courses
+
+    assert cluster.builds == engine.builds
+    assert engine.builds, "a history of which nothing is built says nothing"
+
+
+def test_neither_engine_requests_before_a_cause_is_eligible_or_twice(courses: tuple[History, Course, Course]) -> None:
+    told, *both = courses
+
+    for course in both:
+        for request in course.requests:
+            requested, delay = datetime.fromisoformat(request["requestedAt"]), told.delays[request["name"]]
+            aged = {each["to"]: requested - course.appeared[each["to"]] for each in request["causes"]}
+            wanted = timedelta(minutes=0 if request["reason"] == "emergency" else int(delay[:-1]))
+            assert min(aged.values()) >= wanted, f"{request} after {aged}"
+        for image in IMAGES:
+            done = [str(row[3]) for row in course.builds if row[2] == image and row[-1] != "failed"]
+            assert len(done) == len(set(done)), f"{image} was built twice with the same"

@@ -160,12 +160,12 @@ class World:
             return said
 
     def begin(self, steps: Steps, *entries: dict[str, Any]) -> Cluster:
-        """Enroll images, let a cluster analyze them, and apply the manifests again, which know their bases now."""
+        """Enroll images and analyze them, so that the manifests know their bases, and apply these to a cluster."""
         for base in (ALPINE, NODE):
             self.publish_base(base, "begin")
         self.enroll(*entries)
+        self.run("analyze", "--push", "--no-notify")
         cluster = self.cluster(steps)
-        cluster.apply(self.manifests())
         cluster.advance(MINUTE)
         return cluster
 
