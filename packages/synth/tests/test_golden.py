@@ -96,6 +96,33 @@ def cluster(folder: Path) -> None:
     )
 
 
+def surroundings(folder: Path) -> None:
+    """What stands around a cluster's resources: Secrets, receivers, the catalog."""
+    (folder / "images.yaml").write_text(
+        """
+- name: web
+  registry: ghcr.io
+  repository: acme/web
+  source: {repo: acme/mono, dockerfile: apps/web/Dockerfile}
+  metadata: {title: Web, owner: Team Web, system: shop}
+- {name: redis, repository: library/redis, tag: "7.2"}
+"""
+    )
+    (folder / "config.yaml").write_text(
+        """
+kargo:
+  gitCredentials: robot
+  registryCredentials: {ghcr.io: ghcr-pull}
+  credentials: {gitlab: {secret: gitlab-trigger, key: token}}
+  jobEnvironment: {GITHUB_TOKEN: {secret: robot}}
+  webhooks: {github: hooks, harbor: harbor-hook, generic: any-hook}
+  externalSecrets: {store: platform, prefix: kargo/, gitRepositories: "^https://github\\\\.com/acme/.+$"}
+  kyverno: {sourceNamespace: platform-secrets}
+catalog: {enabled: true}
+"""
+    )
+
+
 def nothing(folder: Path) -> None:
     (folder / "images.yaml").write_text("[]\n")
 
@@ -105,7 +132,7 @@ def plugins(root: Path, settings: Settings) -> Any:
 
 
 @pytest.mark.parametrize("version", ["1.9", "1.10", "1.11"])
-@pytest.mark.parametrize("fill", [every_kind, cluster, nothing], ids=lambda fill: fill.__name__)
+@pytest.mark.parametrize("fill", [every_kind, cluster, surroundings, nothing], ids=lambda fill: fill.__name__)
 def test_the_output_is_byte_for_byte_as_it_was_read_last(fill: Any, version: str, tmp_path: Path) -> None:
     assert callable(fill)
     fill(tmp_path)
