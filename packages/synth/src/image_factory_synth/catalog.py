@@ -18,7 +18,6 @@ from typing import Any, Literal, Protocol
 from image_factory.errors import ImageFactoryError
 from image_factory.model.catalog import (
     PREFIX,
-    REFERENCE,
     Annotation,
     BaseImageEntity,
     BaseImageSpec,
@@ -32,7 +31,7 @@ from image_factory.model.catalog import (
     UpstreamImage,
     entity_ref,
 )
-from image_factory.model.cluster import CatalogSettings
+from image_factory.model.cluster import REFERENCE, CatalogSettings
 from image_factory.model.duration import format_duration
 from image_factory.model.enrollment import Enrollment, Kind
 from image_factory.model.image_state import BaseState, ImageState, format_time

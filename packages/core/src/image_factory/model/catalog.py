@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from image_factory.model.cluster import ENTITY_LABEL, ENTITY_NAME, REFERENCE
 from image_factory.model.enrollment import Record
 
 API_VERSION: Literal["image-factory.io/v1alpha1"] = "image-factory.io/v1alpha1"
@@ -19,14 +20,9 @@ ENTITY_NAMESPACE = "default"
 PREFIX = "image-factory.io/"
 """Of our annotations."""
 
-_LABEL = "[a-z0-9]+(-[a-z0-9]+)*"
-_NAME = "([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]"
-REFERENCE = rf"([A-Za-z][A-Za-z0-9]{{0,62}}:)?({_LABEL}/)?{_NAME}"
-"""What refers to an entity: `kind:namespace/name`, the first two where they are not understood."""
-
-EntityName = Annotated[str, Field(pattern=rf"^{_NAME}$")]
+EntityName = Annotated[str, Field(pattern=rf"^{ENTITY_NAME}$")]
 EntityRef = Annotated[str, Field(pattern=rf"^{REFERENCE}$")]
-AnnotationKey = Annotated[str, Field(pattern=rf"^({_LABEL}(\.{_LABEL})*/)?{_NAME}$")]
+AnnotationKey = Annotated[str, Field(pattern=rf"^({ENTITY_LABEL}(\.{ENTITY_LABEL})*/)?{ENTITY_NAME}$")]
 Word = Annotated[str, Field(min_length=1)]
 
 

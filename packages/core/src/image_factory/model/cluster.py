@@ -11,9 +11,13 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from image_factory.model.catalog import REFERENCE
 from image_factory.model.enrollment import Duration, Label, Record
 from image_factory.model.field_types import Regex, matching
+
+ENTITY_LABEL = "[a-z0-9]+(-[a-z0-9]+)*"
+ENTITY_NAME = "([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]"
+REFERENCE = rf"([A-Za-z][A-Za-z0-9]{{0,62}}:)?({ENTITY_LABEL}/)?{ENTITY_NAME}"
+"""What refers to an entity of Backstage: `kind:namespace/name`, the first two where they are not understood."""
 
 SecretKeyName = Annotated[
     str,

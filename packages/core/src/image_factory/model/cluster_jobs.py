@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
@@ -13,20 +13,19 @@ from image_factory.model.duration import format_duration
 from image_factory.model.enrollment import Duration, Label, Record
 from image_factory.model.field_types import SourceRepository, wrong
 
-if TYPE_CHECKING:
-    from fractions import Fraction
-
 MAX_CRON_JOB = 52
 """Characters of a CronJob's name: Kubernetes adds 11 for each Job (batch/v1, CronJob)."""
 
 _URL = re.compile(r"(?P<scheme>https?|ssh)://(?:[\w-]+@)?[\w-]+(?:\.[\w-]+)*(?::\d{1,5})?/.+\Z", re.ASCII)
 _SCP = re.compile(r"[\w.-]+@(?P<host>[\w.-]+):(?P<path>[^/].*)\Z", re.ASCII)
 _QUANTITY = re.compile(r"(?P<number>\d{1,15}(?:\.\d{1,3})?)(?P<unit>m|k|M|G|T|Ki|Mi|Gi|Ti)?\Z", re.ASCII)
-_UNITS = {
-    "": 1,
-    **{unit: 1000**power for power, unit in enumerate("kMGT", 1)},
-    **{f"{unit}i": 1024**power for power, unit in enumerate("KMGT", 1)},
+_UNITS: dict[str, int] = {
+    "": 1000,
+    "m": 1,
+    **{unit: 1000 * 1000**power for power, unit in enumerate("kMGT", 1)},
+    **{f"{unit}i": 1000 * 1024**power for power, unit in enumerate("KMGT", 1)},
 }
+"""What each comes to, in thousandths."""
 _CRON = (("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), ("weekday", 0, 7))
 _RANGE = re.compile(r"(?:\*|(?P<first>\d{1,2})(?:-(?P<last>\d{1,2}))?)(?:/(?P<step>\d{1,2}))?\Z", re.ASCII)
 
@@ -48,7 +47,7 @@ def _clone_url(value: str) -> str:
 
 
 def _is_loopback(host: str) -> bool:
-    from ipaddress import ip_address  # and fractions below: hardly any run needs them
+    from ipaddress import ip_address  # hardly any run needs it
 
     try:
         return ip_address(host).is_loopback
@@ -86,14 +85,12 @@ def _quantity(value: object) -> str:
     return text
 
 
-def amount_of(quantity: str) -> Fraction:
-    """Return what a quantity of Kubernetes comes to, in cores or bytes."""
+def amount_of(quantity: str) -> int:
+    """Return what a quantity of Kubernetes comes to, in millionths of a core or byte."""
     found = _QUANTITY.match(quantity)
     assert found is not None, quantity
-    from fractions import Fraction
-
-    number, unit = Fraction(found["number"]), found["unit"] or ""
-    return number / 1000 if unit == "m" else number * _UNITS[unit]
+    whole, _, part = found["number"].partition(".")
+    return int(whole + part.ljust(3, "0")) * _UNITS[found["unit"] or ""]
 
 
 def _whole_seconds(least: timedelta, most: timedelta) -> AfterValidator:
