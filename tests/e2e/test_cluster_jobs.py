@@ -338,6 +338,17 @@ def test_jobs_that_push_at_once_lose_nothing_of_each_other(cluster: Cluster) -> 
     assert cluster.git("rev-list", "--count", "--merges", "main").strip() == "0"
 
 
+def test_two_coordinations_at_once_request_each_rebuild_once(cluster: Cluster) -> None:
+    move_base(cluster)
+    with ThreadPoolExecutor(2) as pool:
+        ran = [one.result() for one in [pool.submit(cluster.coordinate) for _ in range(2)]]
+
+    assert [one.code for one in ran] == [0, 0], "\n".join(one.said for one in ran)
+    for name in IMAGES:
+        path = f"image-factory/state/rebuild-requests/{name}.yaml"
+        assert cluster.git("rev-list", "--count", "main", "--", path).strip() == "1"
+
+
 # --- what people write -------------------------------------------------------------------------------------
 
 
