@@ -288,6 +288,36 @@ def test_two_images_changes_of_one_branch_follow_each_other(judge: Judge, reposi
     assert "newTag: 1.5.0" in text
 
 
+CHART = {
+    "chart/Chart.yaml": "apiVersion: v2\nname: web\nversion: 1.0.0\n",
+    "chart/values.yaml": "image:\n  repository: ghcr.io/acme/web\n  tag: 1.0.0\n",
+    "chart/templates/pod.yaml": "kind: Pod\nimage: {{ .Values.image.repository }}:{{ .Values.image.tag }}\n",
+}
+
+
+def test_a_chart_renders_the_version_that_its_values_were_given(judge: Judge, repositories: GitServer) -> None:
+    repositories.create("deploy.git", CHART)
+    rewrite = {DEPLOY: repositories.url("deploy.git")}
+    image = consumer({"path": "chart/values.yaml", "type": "helm-update-image", "key": "image.tag"})
+    carried = carry(judge, image, "1.10", rewrite=rewrite)
+    render = stage(image, "update-web-")
+    render["spec"]["promotionTemplate"]["spec"]["steps"] = [
+        {"uses": "git-clone", "config": {"repoURL": DEPLOY, "checkout": [{"path": "./a", "branch": "main"}]}},
+        {"uses": "helm-template", "config": {"path": "./a/chart", "outPath": "./pod.yaml", "releaseName": "web"}},
+        {
+            "uses": "yaml-parse",
+            "as": "pod",
+            "config": {"path": "./pod.yaml", "outputs": [{"name": "image", "fromExpression": "image"}]},
+        },
+    ]
+
+    rendered = judge.promote(render, freight("1.10"), rewrite=rewrite)
+
+    assert carried["phase"] == "Succeeded", carried
+    assert rendered["phase"] == "Succeeded", rendered
+    assert rendered["outputs"]["pod"] == {"image": "ghcr.io/acme/web:1.10"}
+
+
 @pytest.mark.parametrize("auto", [True, False])
 def test_kargo_takes_every_resource(judge: Judge, auto: bool) -> None:
     entries = (
