@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +180,22 @@ def test_what_is_no_entity_does_not_fit(broken: dict[str, Any]) -> None:
 def test_the_schemas_of_entities_are_of_the_dialect_that_they_name() -> None:
     for schema in catalog_schemas().values():
         jsonschema.Draft7Validator.check_schema(schema)
+
+
+def nested(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from nested(inner)
+
+
+def test_a_validator_that_is_strict_takes_the_schemas_of_entities() -> None:
+    """Backstage's is: no property may fit a pattern beside it, and patterns are ECMAScript's with the flag `u`."""
+    for schema in catalog_schemas().values():
+        for each in nested(schema):
+            patterns = [*each.get("patternProperties", ()), *([each["pattern"]] if "pattern" in each else [])]
+            assert not any(re.search(r"\\[^.]", pattern) for pattern in patterns)
+            assert not any(re.search(pattern, key) for pattern in patterns for key in each.get("properties", ()))
 
 
 def test_the_reference_pages_name_every_key_and_every_variable() -> None:

@@ -137,12 +137,11 @@ def catalog_schemas() -> dict[str, dict[str, Any]]:
             named = of.get("required", [])
             always = [key for key, value in of["properties"].items() if "const" in value]
             of["required"] = [*always, *named]
-        metadata["properties"]["annotations"] |= {
-            "properties": {
-                f"{PREFIX}{Annotation.REBUILD_STATUS}": {"enum": [status.value for status in RebuildStatus]}
-            },
-            "additionalProperties": False,
-        }
+        annotations = metadata["properties"]["annotations"]
+        # As a pattern: Backstage's validator takes no property that fits a pattern, too.
+        status = rf"^{PREFIX}{Annotation.REBUILD_STATUS}$".replace(".", r"\.")
+        annotations["patternProperties"][status] = {"enum": [each.value for each in RebuildStatus]}
+        annotations["additionalProperties"] = False
         found[name] = {
             "$schema": _OLD_DIALECT,
             "$id": f"{BASE_URL}/{name}",
