@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -54,7 +55,7 @@ class SourceWatch:
         if "://" not in url or url.startswith("file:"):
             return ()
         # The folder may lie in any repository of enrolled images; where it does not, there is nothing of that name.
-        paths = (_folder(str(PurePosixPath(source.dockerfile).parent)), *source.paths, _folder(self.folder))
+        paths = (_folder(source.dockerfile.rpartition("/")[0]), *source.paths, _folder(self.folder))
         watched = self._subscription(url, source.branch, paths)
         if self.repository is None or _identity(self.repository) == _identity(url):
             # Kargo takes a repository once.
@@ -63,7 +64,7 @@ class SourceWatch:
 
     def _subscription(self, url: str, branch: str, paths: Iterable[str]) -> GitSubscription:
         included = tuple(sorted(set(paths)))
-        ours = (_folder(str(PurePosixPath(self.folder, each))) for each in self.ours)
+        ours = _below(self.folder, self.ours)
         return GitSubscription(
             repo_url=url,
             branch=branch,
@@ -74,12 +75,17 @@ class SourceWatch:
 
 
 def _folder(path: str) -> str:
-    """Return a path as that of a folder; `.`, the whole repository, as it is."""
-    return path if path == "." else f"{path.rstrip('/')}/"
+    """Return a path as that of a folder; the whole repository as `.`."""
+    return "." if path in ("", ".") else f"{path.rstrip('/')}/"
 
 
-def _covers(path: str, other: str) -> bool:
-    return path == "." or PurePosixPath(other).is_relative_to(path)
+@lru_cache(maxsize=8)
+def _below(folder: str, paths: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(_folder(str(PurePosixPath(folder, path))) for path in paths)
+
+
+def _covers(path: str, folder: str) -> bool:
+    return path == "." or folder.startswith(_folder(path))
 
 
 def _identity(url: str) -> str:

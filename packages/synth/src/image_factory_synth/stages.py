@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Protocol
 
@@ -219,13 +220,7 @@ class Stages:
         )
 
     def _request_file(self, image: ManagedImage, state: StateRepository) -> str:
-        folder = PurePosixPath(self.state_dir)
-        if folder.is_absolute() or ".." in folder.parts:
-            raise InvalidSettings(
-                f"stateDir {self.state_dir!r} lies outside of kargo.stateRepository",
-                hint="give a path inside the folder",
-            )
-        return str(PurePosixPath(state.path) / folder / state_path(REQUESTS, image.name))
+        return f"{_requests_folder(state.path, self.state_dir)}/{state_path(REQUESTS, image.name).name}"
 
     def _trigger(
         self, image: ManagedImage, source: EnrolledSource, state: StateRepository, trigger: BuildTrigger
@@ -303,6 +298,17 @@ def _body(call: TriggerCall, places: Mapping[str, str], secret: str) -> Expressi
         body[call.secret_field] = "<secret>"
         places = {**places, "<secret>": secret}
     return Expression(f"${{% quote({expression_of(body, places)}) %}}")
+
+
+@lru_cache(maxsize=8)
+def _requests_folder(folder: str, state_dir: str) -> PurePosixPath:
+    """Return where requests lie, from the repository's root."""
+    inside = PurePosixPath(state_dir)
+    if inside.is_absolute() or ".." in inside.parts:
+        raise InvalidSettings(
+            f"stateDir {state_dir!r} lies outside of kargo.stateRepository", hint="give a path inside the folder"
+        )
+    return PurePosixPath(folder) / inside / state_path(REQUESTS, "any").parent
 
 
 def _spread(name: str) -> timedelta:
