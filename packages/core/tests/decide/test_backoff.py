@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from image_factory.decide.backoff import Failures, backing_off, count_failures, fingerprint
+from image_factory.decide.backoff import NOT_STARTED, Failures, backing_off, count_failures, fingerprint
 from image_factory.decide.eligibility import Reason
 from image_factory.model.enrollment import Source
 from image_factory.model.image_state import Build
@@ -28,11 +28,12 @@ def build(
     trigger: str = "policy",
     source: Source | None = SOURCE,
     run_id: str | None = "7",
+    problem: str | None = None,
 ) -> Build:
     inputs = None if source is None else fingerprint([cause(to)], source)
     return Build(
         at=NOON, reason="due", trigger=trigger, result=result, request_id="web-1", inputs=inputs,
-        run_id=run_id, finished_at=NOON + HOUR, causes=({"base": "node", "to": to},),
+        run_id=run_id, finished_at=NOON + HOUR, causes=({"base": "node", "to": to},), problem=problem,
     )  # fmt: skip
 
 
@@ -151,3 +152,47 @@ def test_a_wait_ends_when_other_inputs_are_due_before_it(changes: int | None, un
 
     assert wait is not None
     assert (wait.reason, wait.until) == (Reason.BACKING_OFF, NOON + until * HOUR)
+
+
+UNSTARTED = build(run_id=None, problem=f"{NOT_STARTED} within 30 min")
+
+
+@pytest.mark.parametrize(
+    ("builds", "expected"),
+    [
+        pytest.param([UNSTARTED], (0, True), id="alone"),
+        pytest.param([UNSTARTED] * 9, (0, True), id="many in a row"),
+        pytest.param([build(), build(), UNSTARTED], (2, True), id="after failures, which still count"),
+        pytest.param([UNSTARTED, build()], (1, False), id="before one that was started"),
+        pytest.param(
+            [build(run_id=None, problem="422: no such input")], (1, False), id="a call that was refused counts"
+        ),
+    ],
+)
+def test_what_the_cluster_did_not_start_is_no_failure_of_its_inputs(
+    builds: list[Build], expected: tuple[int, bool]
+) -> None:
+    found = count_failures(builds, None, [cause()], fingerprint([cause()], SOURCE))
+
+    assert (found.count, found.is_unstarted, found.last_at) == (*expected, NOON + HOUR)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_what_was_not_started_is_tried_again_after_the_delay_however_often(count: int) -> None:
+    failures = Failures(count, NOON, is_unstarted=True)
+
+    wait = backing_off(failures, retry_delay=HOUR, quarantine_after=3, now=NOON, changes_at=None)
+    over = backing_off(failures, retry_delay=HOUR, quarantine_after=3, now=NOON + HOUR, changes_at=None)
+
+    assert wait is not None
+    assert (wait.reason, wait.until, over) == (Reason.BACKING_OFF, NOON + HOUR, None)
+    assert wait.because == "the cluster did not start the last rebuild"
+
+
+def test_a_quarantine_stays_one_where_the_cluster_did_not_start_the_last_attempt() -> None:
+    failures = Failures(3, NOON, is_unstarted=True)
+
+    wait = backing_off(failures, retry_delay=HOUR, quarantine_after=3, now=NOON + 9 * HOUR, changes_at=None)
+
+    assert wait is not None
+    assert wait.reason is Reason.QUARANTINED

@@ -192,6 +192,55 @@ def test_a_request_that_nobody_starts_fails_backs_off_and_a_new_one_follows(worl
     assert builds.started == []
 
 
+def test_an_outage_of_the_cluster_quarantines_nothing(world: Any, builds: Builds) -> None:
+    ids = set()
+    for _ in range(6):
+        ids.add(decide(world).request_id)
+        world.later(minutes=30)
+        settled(world)
+        assert "the cluster did not start the last rebuild" in told(world)
+        world.later(hours=1)
+
+    assert len(ids) == 6
+    assert decide(world).status is RequestStatus.REQUESTED
+
+
+def test_a_promotion_that_comes_late_is_taken_for_the_request_that_was_given_up(world: Any, builds: Builds) -> None:
+    request = known(world)
+    world.later(minutes=30)
+    settled(world)
+    assert settled(world).changes == ()
+    promote(builds, request, world.now)
+
+    settled(world)
+
+    late = known(world)
+    assert (late.status, late.request_id, late.problem, late.finished_at) == (
+        *(RequestStatus.DISPATCHED, request.request_id, None, None),
+    )
+    (build,) = image(world).history.rebuild_history
+    assert (build.result, build.run_id) == ("started", "1")
+
+
+def test_what_was_given_up_is_not_looked_for_for_ever(world: Any, builds: Builds) -> None:
+    world.later(minutes=30)
+    settled(world)
+    builds.asked.clear()
+    world.later(hours=6)
+
+    settled(world)
+
+    assert builds.asked == []
+
+
+def test_what_was_given_up_of_an_image_that_is_gone_stays_as_it_is(world: Any, builds: Builds) -> None:
+    world.later(minutes=30)
+    settled(world)
+    world.enroll()
+
+    assert settled(world).changes == ()
+
+
 def test_how_long_the_cluster_may_take_is_a_setting(world: Any, builds: Builds) -> None:
     bench = kargo(world)
     longer = bench.settings.kargo.model_copy(update={"start_timeout": timedelta(hours=2)})

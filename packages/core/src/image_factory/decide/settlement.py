@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from image_factory.decide.backoff import NOT_STARTED
 from image_factory.decide.semver import SemanticVersion
 from image_factory.model.event import Event, EventKind
 from image_factory.model.image_state import Build, ImageState
@@ -92,6 +93,8 @@ def judge_start(request: RebuildRequest, *, now: datetime, timeout: timedelta, i
     """
     if request.status is RequestStatus.NEEDS_APPROVAL:
         return Verdict(request.status, f"request {request.request_id} waits for a person")
+    if is_given_up(request):
+        return Verdict(request.status, f"request {request.request_id} was given up, and no run carries its id")
     if request.waits_for:
         return Verdict(request.status, f"it waits for the rebuild of {', '.join(request.waits_for)}")
     if is_manual:
@@ -100,9 +103,15 @@ def judge_start(request: RebuildRequest, *, now: datetime, timeout: timedelta, i
     instants = (request.requested_at, request.not_before, request.approved_at, dispatch)
     until = max(at for at in instants if at is not None) + timeout
     if now >= until:
-        return Verdict(RequestStatus.FAILED, f"the cluster did not start it within {_span(timeout)}")
+        return Verdict(RequestStatus.FAILED, f"{NOT_STARTED} within {_span(timeout)}")
     told = f"Kargo has not started request {request.request_id} yet; looked for until {until:%Y-%m-%dT%H:%M:%SZ}"
     return Verdict(request.status, told)
+
+
+def is_given_up(request: RebuildRequest) -> bool:
+    """Return whether a request failed only because no run of it was known in time: a late one may still come."""
+    is_unstarted = request.status is RequestStatus.FAILED and request.dispatch is None
+    return is_unstarted and (request.problem or "").startswith(NOT_STARTED)
 
 
 def _word(message: str, expected: str) -> str:

@@ -52,7 +52,12 @@ def find_start(
     made = (dispatch or Dispatch(at=at, by=KARGO)).model_copy(
         update={"run_id": run.id, "url": run.url, "error": None, "not_before": None}
     )
-    update: dict[str, object] = {"status": RequestStatus.DISPATCHED, "dispatch": made}
+    update: dict[str, object] = {
+        "status": RequestStatus.DISPATCHED,
+        "dispatch": made,
+        "finished_at": None,
+        "problem": None,
+    }
     if request.status is RequestStatus.NEEDS_APPROVAL:
         # Who promotes a stage that does not promote by itself has approved it; Kargo knows who that was.
         update |= {"approved_by": KARGO, "approved_at": at}

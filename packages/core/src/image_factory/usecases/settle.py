@@ -20,6 +20,7 @@ from image_factory.decide.settlement import (
     check_base,
     decide_rebuild_event,
     history_entry,
+    is_given_up,
     judge_run,
 )
 from image_factory.errors import (
@@ -76,11 +77,16 @@ def settle(bench: Workbench, names: Iterable[str] = (), *, jobs: int = JOBS) -> 
         names: the images; all where none is named.
         jobs: how many builds are asked after at once.
     """
-    # What Kargo is to start, it may have started: nobody tells us but the run itself.
-    is_wanted = _is_started if bench.settings.starts_builds else _is_open
-    found = open_requests(bench, is_wanted, names)
-    outcomes: list[Outcome] = [Failed(name, error) for name, error in sorted(found.problems.items())]
     now = bench.clock.now().replace(microsecond=0)
+
+    def may_be_started(request: RebuildRequest) -> bool:
+        # A promotion that was under way when its request was given up starts its build all the same.
+        is_recent = request.requested_at > now - bench.settings.build_timeout
+        return request.status.is_open or (is_given_up(request) and is_recent)
+
+    # What Kargo is to start, it may have started: nobody tells us but the run itself.
+    found = open_requests(bench, _is_started if bench.settings.starts_builds else may_be_started, names)
+    outcomes: list[Outcome] = [Failed(name, error) for name, error in sorted(found.problems.items())]
     bases = bench.store.bases().records if any(request.digests for request in found.requests) else {}
     answers = _ask_all(bench, found, bases, now, jobs) if found.requests else ()
     ended: list[RebuildRequest] = []
@@ -108,10 +114,6 @@ def settle(bench: Workbench, names: Iterable[str] = (), *, jobs: int = JOBS) -> 
     return Settled(tuple(ended), tuple(outcomes), changes, tuple(events))
 
 
-def _is_open(request: RebuildRequest) -> bool:
-    return request.status.is_open
-
-
 def _is_started(request: RebuildRequest) -> bool:
     return request.status is RequestStatus.DISPATCHED
 
@@ -135,6 +137,8 @@ def _guarded(
     bench: Workbench, request: RebuildRequest, found: OpenRequests, bases: Mapping[str, BaseState], now: datetime
 ) -> _Answer:
     enrollment = found.enrollments.get(request.name)
+    if enrollment is None and not request.status.is_open:
+        return _Answer(request, Skipped(request.name, NOT_ENROLLED))
     if enrollment is None:
         return _finished(request, Verdict(RequestStatus.CANCELLED, NOT_ENROLLED), now)
     error: ImageFactoryError
@@ -149,7 +153,7 @@ def _guarded(
         )
     fields = {"image": request.name, "op": "settle", "request": request.request_id, "hint": error.hint}
     log.error(str(error), extra={**fields, "reported": True})
-    if request.status is RequestStatus.NEEDS_APPROVAL or request.waits_for:
+    if request.status in (RequestStatus.NEEDS_APPROVAL, RequestStatus.FAILED) or request.waits_for:
         return _Answer(request, Failed(request.name, error))  # it keeps no place, and has no time
     verdict = judge_run(request, None, now=now, timeout=bench.settings.build_timeout)
     if verdict.status is RequestStatus.TIMED_OUT:
@@ -197,7 +201,7 @@ def _ask(
 
 
 def _not_started(request: RebuildRequest, verdict: Verdict, now: datetime) -> _Answer:
-    if verdict.status.is_open:
+    if verdict.status is request.status or verdict.status.is_open:
         return _Answer(request, Skipped(request.name, verdict.because))
     return _finished(request, verdict, now)
 
