@@ -90,6 +90,19 @@ def inflated(stage: dict[str, Any], tasks: dict[str, Steps]) -> Iterator[dict[st
         yield from json.loads(text)
 
 
+def without_checks(steps: Steps) -> Steps:
+    """Return the steps but for those that read a file again, each after the one that changed it."""
+    left: Steps = []
+    for step in steps:
+        if step["uses"] != "yaml-parse":
+            left.append(step)
+            continue
+        changed = left[-1]["config"]
+        assert (left[-1]["uses"], changed["path"]) == ("yaml-update", step["config"]["path"])
+        assert len(step["config"]["outputs"]) == len(changed["updates"])
+    return left
+
+
 def groups(steps: Steps) -> Iterator[Steps]:
     """Yield the steps between one clone and the next."""
     group: Steps = []
@@ -135,7 +148,7 @@ def test_p20_clone_edit_commit_push_and_propose_are_what_the_entries_say(
             assert told["imageName"] == "web"
             by_job.remove((told["repository"], told["type"]))
             continue
-        steps = list(inflated(stage, tasks))
+        steps = without_checks(list(inflated(stage, tasks)))
         edited = [step for step in steps if step["uses"] in STEPS.values()]
         can_fail_late = version >= KargoVersion(1, 10) and len(edited) > 1
         assert all(step.get("continueOnError", False) == can_fail_late for step in edited)

@@ -51,6 +51,8 @@ FIELDS = {
 PLACES = [(record, name) for record, names in FIELDS.items() for name in names]
 _EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}|\$\{%(.*?)%\}", re.DOTALL)
 _LITERAL = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'')
+_STEPS = re.compile(r"(\[(…|\d+)\])+")
+"""A path of keys, of any length."""
 _BARE = ("fromExpression", "successExpression", "failureExpression", "errorExpression")
 """Fields that Kargo evaluates as they are."""
 
@@ -117,7 +119,7 @@ def evaluated(documents: list[dict[str, Any]]) -> set[str]:
         kind = document["kind"]
         for key, text in texts(document):
             expressions = [text] if key in _BARE else [part[1] or part[2] for part in _EXPRESSION.finditer(text)]
-            found |= {f"{kind}: {_LITERAL.sub('…', each)}" for each in expressions}
+            found |= {f"{kind}: {_STEPS.sub('[…]', _LITERAL.sub('…', each))}" for each in expressions}
             rest = "" if key in _BARE else _EXPRESSION.sub("", text)
             assert "${{" not in rest
             assert "${%" not in rest
