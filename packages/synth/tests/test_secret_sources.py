@@ -51,6 +51,21 @@ def test_registry_credentials_are_for_the_repositories_of_their_hosts_and_no_oth
     assert not any(re.search(pull, url) for url in ("ghcrXio/acme/web", "evil.io/ghcr.io/acme/web", "quay.io/a/b"))
 
 
+def test_further_git_hosts_have_secrets_of_their_own_or_share_one() -> None:
+    hosts = {"gitlab.example.com": "gitlab-robot", "git.example.com": "github-credentials"}
+    found = {secret.name: secret for secret in needed_secrets(settings(sourceCredentials=hosts))}
+    lab, shared = found["gitlab-robot"], found["github-credentials"]
+    assert lab.repositories is not None
+    assert shared.repositories is not None
+
+    assert lab.type.value == "git"
+    assert re.search(lab.repositories, "https://gitlab.example.com/acme/web.git")
+    assert not re.search(lab.repositories, "https://gitlabXexample.com/acme/web.git")
+    for url in ("https://git.example.com/acme/web.git", "https://github.com/acme/platform.git"):
+        assert re.search(shared.repositories, url)
+    assert not re.search(shared.repositories, "https://gitlab.example.com/acme/web.git")
+
+
 def test_one_secret_cannot_be_of_two_types() -> None:
     with pytest.raises(Conflict, match="'github-credentials' is named for git and for image"):
         needed_secrets(settings(registryCredentials={"ghcr.io": "github-credentials"}))

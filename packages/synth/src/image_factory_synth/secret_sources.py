@@ -7,7 +7,7 @@ store, or from another namespace.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
@@ -100,18 +100,25 @@ def secret_sources(settings: KargoSettings) -> tuple[Resource, ...]:
 
 def _uses(settings: KargoSettings) -> Iterator[NeededSecret]:
     yield NeededSecret(settings.git_credentials, CredentialType.GIT, (PASSWORD, USERNAME), _git_repositories(settings))
-    hosts: dict[str, list[str]] = {}
-    for host, name in settings.registry_credentials.items():
-        hosts.setdefault(name, []).append(re.escape(host))
-    for name, escaped in hosts.items():
-        of = escaped[0] if len(escaped) == 1 else f"({'|'.join(sorted(escaped))})"
-        yield NeededSecret(name, CredentialType.IMAGE, (PASSWORD, USERNAME), f"^{of}/.+$")
+    for name, hosts in _by_secret(settings.source_credentials):
+        yield NeededSecret(name, CredentialType.GIT, (PASSWORD, USERNAME), f"^https://{hosts}/.+$")
+    for name, hosts in _by_secret(settings.registry_credentials):
+        yield NeededSecret(name, CredentialType.IMAGE, (PASSWORD, USERNAME), f"^{hosts}/.+$")
     for named in (*settings.credentials.values(), *settings.job_environment.values()):
         yield NeededSecret(named.secret, CredentialType.GENERIC, (named.key,))
     for name in settings.jobs.pull_secrets:
         yield NeededSecret(name, CredentialType.PULL, (PULL_KEY,))
     for sender, name in settings.webhooks.items():
         yield NeededSecret(name, CredentialType.GENERIC, (SECRET_KEYS[sender],))
+
+
+def _by_secret(credentials: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield each Secret with a pattern of its hosts."""
+    found: dict[str, list[str]] = {}
+    for host, name in sorted(credentials.items()):
+        found.setdefault(name, []).append(re.escape(host))
+    for name, hosts in found.items():
+        yield name, hosts[0] if len(hosts) == 1 else f"({'|'.join(hosts)})"
 
 
 def _joined(name: str, uses: list[NeededSecret]) -> NeededSecret:
@@ -123,8 +130,9 @@ def _joined(name: str, uses: list[NeededSecret]) -> NeededSecret:
             hint="give each a Secret of its own: it has one type, and one label by which Kargo finds it",
         )
     keys = tuple(sorted({key for use in uses for key in use.keys}))
-    repositories = next((use.repositories for use in uses if use.repositories is not None), None)
-    return NeededSecret(name, next(iter(types), CredentialType.GENERIC), keys, repositories)
+    patterns = sorted({use.repositories for use in uses if use.repositories is not None})
+    repositories = patterns[0] if len(patterns) == 1 else "|".join(f"({pattern})" for pattern in patterns)
+    return NeededSecret(name, next(iter(types), CredentialType.GENERIC), keys, repositories or None)
 
 
 def _git_repositories(settings: KargoSettings) -> str | None:

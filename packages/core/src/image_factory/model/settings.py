@@ -95,6 +95,10 @@ class KargoSettings(Record):
         default_factory=dict, examples=["{GITHUB_TOKEN: {secret: github-credentials}}"]
     )
     """Variables that jobs get from Secrets: the tokens that plugins of sources and registries look for."""
+    source_credentials: dict[RegistryHost, Label] = Field(
+        default_factory=dict, examples=["{gitlab.example.com: gitlab-credentials}"]
+    )
+    """The Secrets by which Kargo clones and pushes at further git hosts, by host."""
     registry_credentials: dict[RegistryHost, Label] = Field(default_factory=dict, examples=["{ghcr.io: ghcr-pull}"])
     """The Secrets by which Kargo reads private registries, by host."""
     webhooks: dict[Sender, Label] = Field(default_factory=dict, examples=["{github: github-webhook}"])
