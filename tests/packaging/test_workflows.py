@@ -88,3 +88,18 @@ def test_only_publishing_may_prove_who_it_is() -> None:
     assert rights == {"build": None, "try-out": None, "publish": "write"}
     assert release["jobs"]["publish"]["needs"] == "try-out"
     assert release[True]["workflow_dispatch"]["inputs"]["dry-run"]["default"] is True
+
+
+def test_the_cluster_tries_each_release_of_kargo_that_we_support_and_skips_none() -> None:
+    versions = pytest.importorskip("image_factory_synth.versions", reason="image-factory-synth is not installed")
+    (job,) = load(ROOT / ".github/workflows/kind.yml")["jobs"].values()
+    tried = [versions.KargoVersion.parse(".".join(each.split(".")[:2])) for each in job["strategy"]["matrix"]["kargo"]]
+
+    assert tried == list(versions.KNOWN)
+    assert job["env"]["IMAGE_FACTORY_CLUSTER_REQUIRED"]
+
+
+def test_what_needs_a_cluster_is_not_among_the_tests_that_run_by_themselves() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+    assert "tests/kind" in settings["tool"]["pytest"]["ini_options"]["norecursedirs"]
