@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,6 +92,30 @@ def test_kargo_refuses_what_it_must(plane: ControlPlane) -> None:
 
     with pytest.raises(NotReady, match="imageSelectionStrategy"):
         plane.apply(broken)
+
+
+def test_synth_asks_the_cluster_what_it_would_refuse(plane: ControlPlane, tmp_path: Path) -> None:
+    folder = tmp_path / "image-factory"
+    shutil.copytree(ROOT / "image-factory", folder)
+    dist = folder / "dist" / SHIPPED.name
+
+    def checked() -> subprocess.CompletedProcess[str]:
+        words = ["image-factory", "synth", "--check", "--server", "--image-factory-dir", str(folder)]
+        told = {**os.environ, "KUBECONFIG": str(plane.kubeconfig)}
+        return subprocess.run(words, env=told, capture_output=True, text=True, check=False)
+
+    found = checked()
+    assert (found.returncode, f'namespaces "{NAMESPACE}" not found' in found.stderr) == (2, True)
+    test_kargo_accepts_and_reconciles_the_shipped_folder(plane)
+    assert checked().returncode == 0
+    # What only Kargo's admission knows: a stage may not ask for one origin twice.
+    documents = list(yaml.safe_load_all(dist.read_text("utf-8")))
+    stage = next(each for each in documents if each["metadata"]["name"] == "observe-redis")
+    stage["spec"]["requestedFreight"] *= 2
+    dist.write_text(yaml.safe_dump_all(documents), "utf-8")
+    found = checked()
+    assert found.returncode == 2
+    assert "Stage/observe-redis" in found.stderr
 
 
 def test_a_base_that_moves_leads_to_one_build_and_to_its_consumers(world: World) -> None:

@@ -69,24 +69,27 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         else:
             self._refuse(404, "NotFound", f"{path} not found")
 
-    def do_POST(self) -> None:
+    def do_PATCH(self) -> None:
         asked = urlsplit(self.path)
-        given = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        assert self.headers["content-type"].startswith("application/apply-patch"), "server-side apply"
+        given = yaml.safe_load(self.rfile.read(int(self.headers["content-length"])))
         query = parse_qs(asked.query)
         name = given["metadata"]["name"]
-        inner = re.fullmatch(r"/apis/.*/namespaces/([^/]+)/\w+", asked.path)
+        inner = re.fullmatch(r"/apis/.*/namespaces/([^/]+)/\w+/[^/]+", asked.path)
         told = f'{given["kind"]}.kargo.akuity.io "{name}" is invalid'
         if inner and f"/api/v1/namespaces/{inner[1]}" not in self.server.objects:
             self._refuse(404, "NotFound", f'namespaces "{inner[1]}" not found')
         elif given.get("spec", {}).get("interval", "1h").endswith("d"):
             self._refuse(422, "Invalid", f'{told}: spec.interval: Invalid value: "1d": does not match')
         elif "unknown" in given.get("spec", {}):
-            self._refuse(400, "BadRequest", f'{given["kind"]} in version "v1alpha1" cannot be handled: unknown field')
+            about = f"team/{name}; {given['apiVersion']}, Kind={given['kind']}"
+            said = f"failed to create typed patch object ({about}): .spec.unknown: field not declared in schema"
+            self._refuse(500, "", said)
         else:
             if query.get("dryRun") == ["All"]:
-                self.server.dry.append(f"{asked.path}/{name}")
+                self.server.dry.append(asked.path)
             else:
-                self.server.objects[f"{asked.path}/{name}"] = given
+                self.server.objects[asked.path] = given
             self._answer(201, given)
 
     def _refuse(self, code: int, reason: str, message: str) -> None:
@@ -118,7 +121,10 @@ def _resources(path: str) -> dict[str, Any]:
 
 def _openapi(path: str) -> dict[str, Any]:
     group, version = ("", "v1") if path == "/api/v1" else tuple(path.removeprefix("/apis/").split("/"))
-    known = [{"name": name, "in": "query", "schema": {"type": "string"}} for name in ("dryRun", "fieldValidation")]
+    known = [
+        {"name": name, "in": "query", "schema": {"type": "string"}}
+        for name in ("dryRun", "fieldManager", "fieldValidation", "force")
+    ]
     paths = {
         f"{path}/{'namespaces/{namespace}/' if inside else ''}{plural}/{{name}}": {
             "patch": {
@@ -206,12 +212,19 @@ def test_a_namespace_that_is_not_there_yet_is_said(cluster: Cluster) -> None:
     assert "make the namespace first" in found.hint
 
 
-def test_what_a_webhook_says_is_shown(cluster: Cluster) -> None:
+def test_a_namespace_that_is_not_there_yet_is_said_once(cluster: Cluster) -> None:
+    (found,) = cluster_findings(stream(*(warehouse(name, interval="1h") for name in ("web", "shop"))))
+
+    assert 'namespaces "team" not found' in found.message
+
+
+def test_a_field_that_the_cluster_does_not_know_is_named(cluster: Cluster) -> None:
     cluster.objects["/api/v1/namespaces/team"] = NAMESPACE
 
     (found,) = cluster_findings(stream(warehouse("web", unknown=1)))
 
-    assert "unknown field" in found.message
+    assert (found.resource, found.field) == ("Warehouse/web", "spec.unknown")
+    assert "not declared in schema" in found.message
 
 
 def test_a_cluster_that_does_not_answer_is_not_the_file_s_fault(cluster: Cluster) -> None:

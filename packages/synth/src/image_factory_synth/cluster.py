@@ -15,8 +15,14 @@ from image_factory.errors import RemoteError, Unavailable
 from image_factory.shell.process import Finished, redact, run_tool
 from image_factory_synth.checking import Finding
 
-KUBECTL = ("kubectl", "apply", "--dry-run=server", "--validate=strict", "-f", "-")
-"""What is run; the file comes by standard input, so that no word of it can become an option."""
+KUBECTL = (
+    *("kubectl", "apply", "--server-side", "--force-conflicts", "--field-manager=image-factory-check"),
+    *("--dry-run=server", "--validate=strict", "-f", "-"),
+)
+"""What is run; the file comes by standard input, so that no word of it can become an option.
+
+The server merges, so that it says of each resource in one line what it refuses.
+"""
 _TIMEOUT = timedelta(minutes=10)
 _UNREACHABLE = re.compile(
     r"connection to the server|unable to connect|dial tcp|i/o timeout|no route to host|TLS handshake|x509:"
@@ -27,6 +33,7 @@ _UNREACHABLE = re.compile(
 )
 _NO_KIND = re.compile(r'resource mapping not found for name: "(?P<name>[^"]*)".*no matches for kind "(?P<kind>[^"]*)"')
 _INVALID = re.compile(r'(?P<kind>[A-Z]\w*)(?:\.[\w.]+)? "(?P<name>[^"]+)" is invalid: (?P<what>.+)')
+_UNDECLARED = re.compile(r"typed patch object \([^/]*/(?P<name>[^;]+); [^)]*Kind=(?P<kind>\w+)\): \.(?P<what>.+)")
 _ABOUT = re.compile(r'Error from server(?: \((?P<why>\w+)\))?: (?:error when \w+ "STDIN": )?(?P<what>.+)')
 _FIELD = re.compile(r"\[?(?P<field>[a-z]\w*(?:[.\[][\w\].]+)+): (?P<what>.+)")
 _SHOWN = 400
@@ -62,13 +69,10 @@ def cluster_findings(text: str) -> Iterator[Finding]:
 
 
 def _findings(complaints: list[str], done: Finished) -> Iterator[Finding]:
-    told = False
-    for line in complaints:
-        found = _finding(line)
-        if found is not None:
-            told = True
-            yield found
-    if not told:
+    # One namespace that is missing is missing for all that is in it.
+    found = dict.fromkeys(finding for line in complaints if (finding := _finding(line)) is not None)
+    yield from found
+    if not found:
         yield Finding("the file", "", done.complaint())
 
 
@@ -86,6 +90,9 @@ def _finding(line: str) -> Finding | None:
             field["field"] if field else "",
             (field["what"] if field else invalid["what"])[:_SHOWN],
         )
+    if undeclared := _UNDECLARED.search(what):
+        where, _, said = undeclared["what"].partition(": ")
+        return Finding(f"{undeclared['kind']}/{undeclared['name']}", where, said[:_SHOWN])
     if about is None:
         return None if line.startswith(("Warning:", "W", "ensure CRDs")) else Finding("the file", "", line[:_SHOWN])
     hint = ""
