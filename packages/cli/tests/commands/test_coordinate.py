@@ -106,3 +106,26 @@ def test_with_settle_and_nothing_new_there_is_no_commit(moved: Any) -> None:
 
     assert moved.run("coordinate", "--settle").out.splitlines() == ["1 unchanged"]
     assert moved.git("rev-parse", "HEAD") == head
+
+
+def test_in_a_cluster_a_digest_that_was_withdrawn_is_requested_no_more(moved: Any) -> None:
+    moved.write("config.yaml", f"engine: kargo\n{(moved.root / 'config.yaml').read_text()}")
+    moved.run("observe", "--base", "node-22", "--digest", f"sha256:{'b' * 64}")
+
+    ran = moved.run("coordinate", "--settle", "--verbose")
+    again = moved.run("coordinate", "--settle", "--verbose")
+
+    assert "node-22: moved from sha256:bbbbbbbbbbbb to" in ran.out
+    assert not (moved.root / "state/rebuild-requests").exists()
+    assert "web: up-to-date" in again.out
+    assert moved.git("log", "-1", "--format=%s").strip() == "Observe node-22"
+
+
+def test_in_a_cluster_what_still_is_so_is_requested_in_one_commit(moved: Any) -> None:
+    moved.write("config.yaml", f"engine: kargo\n{(moved.root / 'config.yaml').read_text()}")
+    move(moved)
+
+    ran = moved.run("coordinate", "--settle")
+
+    assert "web: rebuild requested (web-" in ran.out
+    assert moved.git("log", "-1", "--format=%s").strip() == "Request rebuilds of web"

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from image_factory.shell.store import FileChange
     from image_factory.usecases.commit import Committed
     from image_factory.usecases.coordinate import Coordination
+    from image_factory.usecases.observe import Observation
     from image_factory.usecases.settle import Settled
 
 
@@ -52,7 +53,8 @@ def command(
     """Decide of every managed image whether a rebuild is due, and write a request for each that is.
 
     Nothing outside is asked, and nothing is started: `image-factory dispatch` starts what is requested, or
-    Kargo does. With --settle the builds that were started are asked after first, and both make one commit.
+    Kargo does. With --settle the builds that were started are asked after first, and both make one commit;
+    with `engine: kargo` registries are asked then whether the bases of what is due still are what Kargo saw.
     With --verbose every image says what it waits for, and until when.
     """
     from image_factory.usecases.commit import until_settled
@@ -74,22 +76,27 @@ def command(
 
 @dataclass(frozen=True, slots=True)
 class _Decided:
-    """What was settled, and what was decided then."""
+    """What was settled, what was seen at a second look, and what was decided then."""
 
     coordination: Coordination
     settled: Settled | None = None
+    seen: Observation | None = None
 
     @property
     def outcomes(self) -> tuple[Outcome, ...]:
-        return (*(self.settled.outcomes if self.settled else ()), *self.coordination.outcomes)
+        return tuple(outcome for part in self._parts for outcome in part.outcomes)
 
     @property
     def changes(self) -> tuple[FileChange, ...]:
-        return (*(self.settled.changes if self.settled else ()), *self.coordination.changes)
+        return tuple(change for part in self._parts for change in part.changes)
 
     @property
     def events(self) -> tuple[Event, ...]:
-        return (*(self.settled.events if self.settled else ()), *self.coordination.events)
+        return tuple(event for part in self._parts for event in part.events)
+
+    @property
+    def _parts(self) -> tuple[Settled | Observation | Coordination, ...]:
+        return tuple(part for part in (self.settled, self.seen, self.coordination) if part is not None)
 
 
 def _decide(bench: Any, manner: Manner, *, settle_first: bool) -> tuple[_Decided, Committed]:
@@ -107,12 +114,21 @@ def _decide(bench: Any, manner: Manner, *, settle_first: bool) -> tuple[_Decided
     if settle_first:
         settled = _settle(bench)
         batch.write(settled.changes, sentences(settled.outcomes))
-    coordination = coordinate(bench)
+    coordination, seen = coordinate(bench), None
+    if settle_first and coordination.requests and not bench.settings.starts_builds:
+        from image_factory.usecases.second_look import look_again
+
+        seen = look_again(bench, coordination.requests)
+        if seen is not None:
+            batch.write(seen.changes, sentences(seen.outcomes))
+            coordination = coordinate(bench)
     batch.write(coordination.changes, sentences(coordination.outcomes))
-    found.append(_Decided(coordination, settled))
+    found.append(_Decided(coordination, settled, seen))
     told = [f"request rebuilds of {changed_names(coordination.outcomes)}"] if coordination.changes else []
     if settled is not None and settled.changes:
         told.insert(0, f"settle {changed_names(settled.outcomes)}")
+    if seen is not None:
+        told.append(f"observe {changed_names(seen.outcomes)}")
     subject = ", ".join(told) or "request no rebuild"
     if batch.is_empty and not manner.commit:
         return found[0], Committed(None, "nothing changed")
