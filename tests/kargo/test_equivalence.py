@@ -1,7 +1,7 @@
 """The embedded engine and the simulated cluster start the same builds, for the same causes, in the same order.
 
-A history is made from a seed: bases that move (back to what they were, too), builds that end well or
-badly, emergencies, holds, under delays, a window and a limit of builds. Both live through it in worlds of
+A history is made from a seed: bases that move, builds that end well or badly, emergencies, holds, under
+delays, a window and a limit of builds. Both live through it in worlds of
 their own, in ticks of ten minutes: `image-factory run` once a tick, and the cluster's CronJob, stages and
 Warehouses. Compared is, tick by tick, which images were started to be built, with the digests that the
 builds were told, and the causes, reason and outcome that the state tells of each.
@@ -10,6 +10,8 @@ What is abstracted from: ids of requests and runs; the digests of images that we
 id, and are compared by image and number; the order of builds within one tick, which the cluster leaves to
 when each Warehouse looks; and instants within a tick, since a Job sees a base one minute before the engine.
 Bases are looked at once a tick in both, as by a person's refresh: once a day is what both do otherwise.
+No base goes back to what it was: Kargo tells of a digest once, so that the cluster learns of it when something
+is due for that base (`test_scenarios_watching`), and of a digest that comes for the second time not at all.
 """
 
 from __future__ import annotations

@@ -112,3 +112,16 @@ def test_a_receiver_lets_a_request_be_seen_at_once(world: World, steps: Steps) -
     assert len(world.builds) == 1, "the CronJob's push is told of, and not looked for"
     looks = {name: each.looks for name, each in cluster.warehouses.items()}
     assert looks["rebuild-requests-web"] > looks["alpine-3-22"]
+
+
+def test_a_digest_that_was_withdrawn_while_it_aged_is_not_built(world: World, steps: Steps) -> None:
+    cluster = world.begin(steps, world.managed("web", "FROM alpine:3.22\n", rebuildDelay="20m"))
+    world.move(cluster, ALPINE, "bad")
+    cluster.advance(5 * MINUTE)
+    good = world.move(cluster, ALPINE, "begin")
+    assert len(cluster.freight_of("alpine-3-22")) == 2, "Kargo has known this for long, and tells nobody"
+
+    cluster.advance(HOUR + 20 * MINUTE)
+
+    assert world.builds == []
+    assert world.state("base-images/alpine-3-22.yaml")["currentDigest"] == good
