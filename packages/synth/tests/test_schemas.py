@@ -159,7 +159,7 @@ def test_every_step_s_configuration_fits_kargos_schema(version: KargoVersion, pr
     assert [step["uses"] for step in steps] == [
         *("compose-output", "git-clone", "yaml-parse", "compose-output", "http"),
         *("git-clone", "kustomize-set-image", "git-commit", "git-push", "git-open-pr"),
-        *("git-clone", "yaml-update", "git-commit", "git-push"),
+        *("git-clone", "yaml-update", "yaml-parse", "git-commit", "git-push"),
     ]
     for step in steps:
         assert list(step_schema(version, step["uses"]).iter_errors(step["config"])) == []

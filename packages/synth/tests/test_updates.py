@@ -81,17 +81,16 @@ def test_no_consumer_is_brought_from_its_version_to_the_tag_that_always_moves() 
     for update in (KUSTOMIZE, {"path": "v.yaml", **KEY}):
         steps = only(written(update))
 
-        assert [step.get("if") for step in steps] == [
+        assert [step.get("if") for step in steps[:2]] == [
             None,
             '${{ success() && imageFrom("ghcr.io/acme/web").Tag != "latest" }}',
-            None,
         ]
 
 
 def test_a_proposal_is_a_branch_of_its_own_and_a_request() -> None:
     ((name, steps),) = written({"path": "v.yaml", **KEY, "mode": "pr", "branch": "release/1"}).items()
 
-    assert shown(steps) == ["git-clone", "yaml-update", "propose-change"]
+    assert shown(steps) == ["git-clone", "yaml-update", "yaml-parse", "propose-change"]
     assert (
         given(steps[-1]).items()
         >= {
@@ -119,28 +118,42 @@ def test_entries_of_one_repository_and_format_are_one_stage_and_others_their_own
 
     assert [name.rsplit("-", 2)[0] for name in found] == ["update-web-acme-deploy", "update-web-acme-other"]
     first, second = found.values()
-    assert shown(first) == ["git-clone", "yaml-update", "yaml-update", "push-change", "fail"]
-    assert shown(second) == ["git-clone", "yaml-update", "push-change"]
+    assert shown(first) == ["git-clone", *("yaml-update", "yaml-parse") * 2, "push-change", "fail"]
+    assert shown(second) == ["git-clone", "yaml-update", "yaml-parse", "push-change"]
 
 
 def test_branches_and_ways_of_one_repository_are_groups_of_one_stage() -> None:
     steps = only(written({"path": "a.yaml", **KEY}, {"path": "a.yaml", **KEY, "branch": "next", "mode": "pr"}))
 
     assert shown(steps) == [
-        *("git-clone", "yaml-update", "push-change"),
-        *("git-clone", "yaml-update", "propose-change"),
+        *("git-clone", "yaml-update", "yaml-parse", "push-change"),
+        *("git-clone", "yaml-update", "yaml-parse", "propose-change"),
         "fail",
     ]
-    assert steps[3]["config"]["checkout"] == [{"path": "./consumer-2", "branch": "next"}]
-    assert steps[4]["config"]["path"] == "./consumer-2/a.yaml"
-    assert given(steps[5])["folder"] == "./consumer-2"
+    assert steps[4]["config"]["checkout"] == [{"path": "./consumer-2", "branch": "next"}]
+    assert steps[5]["config"]["path"] == "./consumer-2/a.yaml"
+    assert given(steps[7])["folder"] == "./consumer-2"
     assert len({step["as"] for step in steps if "as" in step}) == 5
+
+
+def test_what_was_written_at_a_key_is_read_again_before_it_is_pushed() -> None:
+    _, edit, check, _ = only(written({"path": "v.yaml", "type": "yaml-update", "keys": ["a.0.acme\\.io/tag", "image"]}))
+
+    assert check["if"] == f"${{{{ success() && status('{edit['as']}') == 'Succeeded' }}}}"
+    assert check["config"]["path"] == edit["config"]["path"]
+    first, second = (output["fromExpression"] for output in check["config"]["outputs"])
+    assert first.startswith(
+        '$env["a"][0]["acme.io/tag"] == ${{ toJSON(imageFrom("ghcr.io/acme/web").Tag) }} ? true : int('
+    )
+    assert second.startswith(
+        '$env["image"] == ${{ toJSON("ghcr.io/acme/web:" + imageFrom("ghcr.io/acme/web").Tag) }} ?'
+    )
 
 
 def test_a_file_that_cannot_be_changed_stops_no_other_and_is_told_of_in_the_end() -> None:
     steps = only(written({"path": "a.yaml", **KEY}, {"path": "b.yaml", **KEY}))
 
-    assert [(step["as"], step["continueOnError"]) for step in steps[1:3]] == [("edit-1", True), ("edit-2", True)]
+    assert [(step["as"], step["continueOnError"]) for step in steps[1:4:2]] == [("edit-1", True), ("edit-2", True)]
     assert steps[-1]["if"] == (
         "${{ always() && (status('edit-1') in ['Failed', 'Errored'] || status('edit-2') in ['Failed', 'Errored']) }}"
     )
@@ -149,7 +162,7 @@ def test_a_file_that_cannot_be_changed_stops_no_other_and_is_told_of_in_the_end(
 def test_where_kargo_cannot_fail_in_the_end_it_fails_at_once() -> None:
     steps = only(written({"path": "a.yaml", **KEY}, {"path": "b.yaml", **KEY}, minor=9))
 
-    assert shown(steps) == ["git-clone", "yaml-update", "yaml-update", "push-change"]
+    assert shown(steps) == ["git-clone", *("yaml-update", "yaml-parse") * 2, "push-change"]
     assert not any("continueOnError" in step for step in steps)
 
 
@@ -175,7 +188,7 @@ def test_a_format_that_no_plugin_knows_is_noted_and_the_rest_is_carried() -> Non
 
     found = written({"path": "a.json", "type": "json-update"}, {"path": "b.yaml", **KEY}, notes=notes)
 
-    assert shown(only(found)) == ["git-clone", "yaml-update", "push-change"]
+    assert shown(only(found)) == ["git-clone", "yaml-update", "yaml-parse", "push-change"]
     assert len(notes) == 1
     assert "acme/deploy is not carried" in notes[0]
 

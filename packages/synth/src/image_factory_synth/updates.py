@@ -11,7 +11,6 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 from typing import Protocol
 
 from image_factory.errors import ImageFactoryError, UserError
@@ -30,6 +29,7 @@ UPDATE = "update"
 """What the names of these stages begin with."""
 GIT_HOSTS = frozenset({"azure", "bitbucket", "gitea", "github", "gitlab"})
 """The providers at which Kargo can propose a change, by its own words for them, which are our plugins' too."""
+_YAML_UPDATE = "yaml-update"
 _FAILS = KargoVersion(1, 10)
 """The first Kargo with the step `fail`."""
 
@@ -66,7 +66,8 @@ class _Group:
     branch: str
     mode: str
     message: Expression
-    edits: tuple[Step, ...]
+    edits: tuple[tuple[Step, Step | None], ...]
+    """What changes a file, and what fails where it is not changed as it was meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ class Carrier:
             except ImageFactoryError as error:
                 note(f"{place.path} is not carried to a new version by Kargo: {error.message}")
                 continue
-            edits = tuple(step for entry in entries for step in _edits(updater, entry, repo_url, folder))
+            edits = tuple(edit for entry in entries for edit in _edits(updater, entry, repo_url, folder))
             message = _message(image.name, [entry.path for entry in entries], place.path, repo_url)
             groups.append(_Group(folder, url, branch, mode, message, edits))
         alone = sum(len(group.edits) for group in groups) < 2 or self.version < _FAILS
@@ -141,10 +142,15 @@ class Carrier:
         edited: list[str] = []
         for group in groups:
             steps.append(self._clone(group))
-            for edit in group.edits:
+            for edit, check in group.edits:
                 edited.append(f"edit-{len(edited) + 1}")
                 # One file that is not as it was, such as without the key, keeps no other back.
-                steps.append(edit if alone else replace(edit, alias=edited[-1], continue_on_error=True))
+                tolerant = None if alone else True
+                named = edit if alone and check is None else replace(edit, alias=edited[-1])
+                steps.append(replace(named, continue_on_error=tolerant))
+                if check is not None:
+                    ran = f"success() && status('{edited[-1]}') == 'Succeeded'"
+                    steps.append(replace(check, condition=Expression(f"${{{{ {ran} }}}}")))
             steps.append(_finish(group, image.name, place, stage_name(image.name, place, kind)))
         if not alone:
             steps.append(_report(edited))
@@ -226,20 +232,52 @@ def _report(edited: Sequence[str]) -> Step:
     )
 
 
-def _edits(updater: FileUpdater, update: Update, repo_url: str, folder: str) -> Iterator[Step]:
+def _edits(updater: FileUpdater, update: Update, repo_url: str, folder: str) -> Iterator[tuple[Step, Step | None]]:
     keys = update.keys or ((update.key,) if update.key else ())
     try:
         steps = updater.promotion_steps(Target(Repository.parse(repo_url), update.path, keys))
     except UserError as error:
         raise _NoStep from error
     for step in steps:
-        yield _edit(step, repo_url, folder)
+        edit = _edit(step, repo_url, folder)
+        yield edit, _check(step, repo_url, edit) if step.uses == _YAML_UPDATE else None
 
 
 def _edit(step: PromotionStep, repo_url: str, folder: str) -> Step:
     config = {str(key): _filled(value, repo_url) for key, value in step.config.items()}
-    config["path"] = f"./{PurePosixPath(folder) / str(step.config.get('path', '.'))}"
+    path = step.config.get("path", ".")
+    config["path"] = folder if path == "." else f"{folder}/{path}"
     return Step(uses=step.uses, config=config, condition=_is_version(repo_url) if _names_tag(step.config) else None)
+
+
+def _check(step: PromotionStep, repo_url: str, edit: Step) -> Step:
+    """Return the step that reads a file again and fails unless its keys hold what was written.
+
+    `yaml-update` writes over the rest of the line: of a mapping in braces it leaves half, of a block of text the old
+    one, and a tag such as 0x10 becomes a number. Nobody's file is to be pushed so.
+    """
+    assert edit.config is not None
+    outputs: list[dict[str, object]] = []
+    for number, update in enumerate(_updates(step), 1):
+        key, value = str(update["key"]), update["value"]
+        meant = _found(value, repo_url) if isinstance(value, ImageField) else literal(str(value))
+        complaint = literal(f"{key} does not hold what was written: give it a line of its own in block style")
+        is_meant = f"{_accessor(key)} == ${{{{ toJSON({meant}) }}}}"
+        # An expression has no other way to fail with words.
+        outputs.append({"name": f"key-{number}", "fromExpression": Expression(f"{is_meant} ? true : int({complaint})")})
+    return Step(uses="yaml-parse", config={"path": edit.config["path"], "outputs": tuple(outputs)})
+
+
+def _updates(step: PromotionStep) -> Sequence[Mapping[str, object]]:
+    updates = step.config["updates"]
+    assert isinstance(updates, Sequence)
+    return updates
+
+
+def _accessor(key: str) -> str:
+    """Return the expression for what stands at a key, its steps as sjson has them."""
+    steps = (re.sub(r"\\(.)", r"\1", step) for step in re.split(r"(?<!\\)\.", key))
+    return "$env" + "".join(f"[{step}]" if step.isdecimal() else f"[{literal(step)}]" for step in steps)
 
 
 def _is_version(repo_url: str) -> Expression:
@@ -261,16 +299,22 @@ def _names_tag(value: object) -> bool:
 
 def _filled(value: object, repo_url: str) -> object:
     if isinstance(value, ImageField):
-        found = f"imageFrom({literal(repo_url)})"
-        if value is ImageField.DIGEST:
-            return Expression(f"${{{{ {found}.Digest }}}}")
-        before = "" if value is ImageField.TAG else f"{literal(f'{Repository.parse(repo_url).familiar}:')} + "
-        return Expression(f"${{{{ quote({before}{found}.Tag) }}}}")
+        found = _found(value, repo_url)
+        return Expression(f"${{{{ {found if value is ImageField.DIGEST else f'quote({found})'} }}}}")
     if isinstance(value, Mapping):
         return {str(key): _filled(item, repo_url) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return tuple(_filled(item, repo_url) for item in value)
     return value
+
+
+def _found(field: ImageField, repo_url: str) -> str:
+    """Return the expression for what the promoted Freight says of the image."""
+    found = f"imageFrom({literal(repo_url)})"
+    if field is ImageField.DIGEST:
+        return f"{found}.Digest"
+    before = "" if field is ImageField.TAG else f"{literal(f'{Repository.parse(repo_url).familiar}:')} + "
+    return f"{before}{found}.Tag"
 
 
 def _message(image: str, carried: Sequence[str], repo: str, repo_url: str) -> Expression:
