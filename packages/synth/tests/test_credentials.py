@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from image_factory.model.settings import KargoSettings
 from image_factory_synth.credentials import git_secret, job_environment, secret_expression, secret_of
 from image_factory_synth.fields import document
-from image_factory_synth.job_records import SecretKey
+from image_factory_synth.records import SecretKey
 from image_factory_synth.versions import KargoVersion
 
 

@@ -12,7 +12,6 @@ from image_factory.errors import Conflict
 from image_factory.model.settings import CommitSettings, KargoSettings
 from image_factory_synth.data import Inventory
 from image_factory_synth.fields import Document
-from image_factory_synth.infrastructure import infrastructure
 from image_factory_synth.schedule import Check
 from image_factory_synth.versions import KargoVersion
 from image_factory_synth.warehouses import Planned, plan_warehouses
@@ -137,6 +136,8 @@ def _sources(settings: KargoSettings, providers: Providers | None, folders: tupl
 
 def infrastructure_chart(settings: KargoSettings, version: KargoVersion) -> Chart:
     """Return the chart that stands before all images; raises what `plan_charts` raises."""
+    from image_factory_synth.infrastructure import infrastructure  # not needed where single images are planned
+
     resources = infrastructure(settings)
     if settings.state_repository is not None:
         from image_factory_synth.jobs import jobs

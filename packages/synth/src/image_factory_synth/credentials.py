@@ -8,11 +8,15 @@ Project's namespace.
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from image_factory.model.cluster import SecretSettings
 from image_factory.model.settings import KargoSettings
 from image_factory_synth.fields import literal
-from image_factory_synth.job_records import SecretKey, Variable, VariableSource
+from image_factory_synth.records import SecretKey
+
+if TYPE_CHECKING:
+    from image_factory_synth.job_records import Variable
 
 PASSWORD = "password"  # noqa: S105 - the key of a Secret
 """The key under which Kargo and our jobs find git's password."""
@@ -41,6 +45,8 @@ def secret_expression(secret: SecretKey) -> str:
 
 def job_environment(settings: KargoSettings) -> tuple[Variable, ...]:
     """Return the variables that every job gets from Secrets: git's password, then what settings name, sorted."""
+    from image_factory_synth.job_records import Variable, VariableSource  # stages need none
+
     named = {name: _key(secret) for name, secret in sorted(settings.job_environment.items())}
     return tuple(
         Variable(name=name, value_from=VariableSource(secret=secret))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from image_factory_synth.fields import RefusedByKargo, written
-from image_factory_synth.records import Resource
+from image_factory_synth.records import Resource, SecretKey
 from image_factory_synth.versions import KargoVersion
 
 
@@ -65,16 +65,6 @@ class RoleBinding(Resource):
     kind: ClassVar[str] = "RoleBinding"
     role_ref: RoleRef = written("roleRef", required=True)
     subjects: tuple[Subject, ...] = written("subjects", required=True)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SecretKey:
-    """One key of a Secret of the same namespace."""
-
-    name: str = written("name", required=True)
-    key: str = written("key", required=True)
-    optional: bool | None = written("optional")
-    """Whether a container starts without it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

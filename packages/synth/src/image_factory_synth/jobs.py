@@ -7,7 +7,7 @@ become an option or a shell's word; credentials come by the environment, from a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from image_factory.errors import InvalidSettings
 from image_factory.model.settings import KargoSettings
@@ -46,10 +46,11 @@ from image_factory_synth.job_records import (
     Volume,
 )
 from image_factory_synth.records import MANAGED_BY, ROLE_LABEL, ObjectMeta, Resource
+from image_factory_synth.state_repository import StateRepository, state_repository
 
-ANALYZE = "analyze-dockerfile"
-"""What the stages of analysis are called, before the image's name."""
 METRIC = "analysis"
+GATE_METRIC = "verification"
+"""Kargo takes one stage's templates together, and no two metrics of one name."""
 ANALYZE_ARGS = {
     "imageName": "image",
     "imageTag": "tag",
@@ -63,6 +64,8 @@ ANALYZE_ARGS = {
 """The arguments of the analysis, and the options of `image-factory analyze` that they become."""
 OBSERVE_ARGS = {"name": "base", "digest": "digest"}
 """The arguments of an observation, and the options of `image-factory observe` that they become."""
+VERIFY_ARGS = {"imageName": "image", "imageDigest": "digest"}
+"""The arguments of the gate, which stands beside the analysis, and the options of `image-factory verify`."""
 UPDATE_ARGS = {"imageName": "image", "repository": "repo", "type": "type"}
 """The arguments of an update, and the options of `image-factory update` that they become."""
 GIT_USERNAME = "IMAGE_FACTORY_GIT_USERNAME"
@@ -71,23 +74,6 @@ USERNAME = "username"
 """The key of the Secret with git's credentials under which Kargo has the user."""
 _USER = 65532
 """The user of our container image."""
-
-
-@dataclass(frozen=True, slots=True)
-class StateRepository:
-    """Where jobs find the folder."""
-
-    url: str
-    branch: str
-    path: str
-    """The folder's, from the repository's root."""
-
-
-def state_repository(settings: KargoSettings) -> StateRepository | None:
-    """Return where jobs find the folder; None where no setting says so, and then there is nothing for them to do."""
-    if settings.state_repository is None:
-        return None
-    return StateRepository(settings.state_repository, settings.state_branch, settings.state_path)
 
 
 def jobs(settings: KargoSettings) -> tuple[Resource, ...]:
@@ -113,6 +99,7 @@ def jobs(settings: KargoSettings) -> tuple[Resource, ...]:
     names = settings.jobs
     analyze = ("analyze", *_options(ANALYZE_ARGS), *_folder(state))
     observe = ("observe", *_options(OBSERVE_ARGS), *_clone(state))
+    verify = ("verify", *_options(VERIFY_ARGS), *_clone(state))
     update = ("update", *_options(UPDATE_ARGS), *_clone(state))
     coordinate = ("coordinate", "--settle", *_clone(state))
     return (
@@ -122,6 +109,13 @@ def jobs(settings: KargoSettings) -> tuple[Resource, ...]:
         ),
         _template(
             settings, names.observe_template, OBSERVE_ARGS, _job(settings, settings.job_image, "observe", observe)
+        ),
+        _template(
+            settings,
+            names.verify_template,
+            VERIFY_ARGS,
+            _job(settings, settings.job_image, "verify", verify),
+            GATE_METRIC,
         ),
         _template(
             settings,
@@ -176,11 +170,13 @@ def _account(settings: KargoSettings) -> tuple[Resource, ...]:
     )
 
 
-def _template(settings: KargoSettings, name: str, arguments: dict[str, str], job: JobTemplate) -> AnalysisTemplate:
-    metric = Metric(name=METRIC, count=1, failure_limit=0, provider=MetricProvider(job=job))
+def _template(
+    settings: KargoSettings, name: str, arguments: dict[str, str], job: JobTemplate, metric: str = METRIC
+) -> AnalysisTemplate:
+    measured = Metric(name=metric, count=1, failure_limit=0, provider=MetricProvider(job=job))
     declared = tuple(AnalysisArgument(name=argument) for argument in arguments)
     return AnalysisTemplate(
-        metadata=_named(settings, name), spec=AnalysisTemplateSpec(args=declared, metrics=(metric,))
+        metadata=_named(settings, name), spec=AnalysisTemplateSpec(args=declared, metrics=(measured,))
     )
 
 

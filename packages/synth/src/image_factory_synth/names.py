@@ -14,6 +14,8 @@ from image_factory_synth.records import REQUESTS_ROLE
 
 _DIGITS = 8
 _CUT = re.compile(rf"-[0-9a-f]{{{_DIGITS}}}\Z")
+ANALYZE = "analyze-dockerfile"
+"""What the stages of analysis are called, before the image's name."""
 
 
 def warehouse_name(image: str) -> str:

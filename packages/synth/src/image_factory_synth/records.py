@@ -64,6 +64,16 @@ class ObjectMeta:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SecretKey:
+    """One key of a Secret of the same namespace."""
+
+    name: str = written("name", required=True)
+    key: str = written("key", required=True)
+    optional: bool | None = written("optional")
+    """Whether a container starts without it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
     """One resource of the output."""
 

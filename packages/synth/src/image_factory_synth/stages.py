@@ -33,8 +33,7 @@ from image_factory.usecases.workflow import WITHOUT_FILES
 from image_factory_synth.credentials import secret_expression, secret_of
 from image_factory_synth.data import ManagedImage, WatchedImage
 from image_factory_synth.fields import Document, Expression, RefusedByKargo, expression_of, literal
-from image_factory_synth.jobs import ANALYZE, StateRepository, state_repository
-from image_factory_synth.names import prefixed, warehouse_name
+from image_factory_synth.names import ANALYZE, prefixed, warehouse_name
 from image_factory_synth.records import (
     AUTOMATIC,
     MANAGED_BY,
@@ -62,6 +61,7 @@ from image_factory_synth.stage_records import (
     Verification,
     VerificationArgument,
 )
+from image_factory_synth.state_repository import StateRepository, state_repository
 from image_factory_synth.steps import Retry, Step, StepsSpec
 from image_factory_synth.tasks import READ_REQUEST, REQUEST, task_step
 from image_factory_synth.updates import Carrier, Promotion
@@ -170,9 +170,12 @@ class Stages:
             "gitRepo": state.url,
             "gitBranch": state.branch,
         }
+        jobs = self.settings.jobs
+        # What is to be proven of an image is proven here, so that no stage after this one gets Freight without.
+        templates = (jobs.analyze_template, jobs.verify_template) if image.is_gated else (jobs.analyze_template,)
         return Stage(
             metadata=self._named(prefixed(ANALYZE, image.name), ANALYZE, AUTOMATIC),
-            spec=_verified(warehouse_name(image.name), image.name, self.settings.jobs.analyze_template, args),
+            spec=_verified(warehouse_name(image.name), image.name, templates, args),
         )
 
     def _update(self, image: ManagedImage, promotion: Promotion) -> Stage:
@@ -181,7 +184,7 @@ class Stages:
         sources = Sources(stages=(prefixed(ANALYZE, image.name),))
         job = None
         if promotion.job is not None:
-            job = _verification(self.settings.jobs.update_template, promotion.job)
+            job = _verification((self.settings.jobs.update_template,), promotion.job)
         return Stage(
             metadata=self._named(promotion.name, UPDATE_ROLE, AUTOMATIC),
             spec=StageSpec(
@@ -198,7 +201,7 @@ class Stages:
             spec=_verified(
                 warehouse_name(image.name),
                 image.name,
-                self.settings.jobs.observe_template,
+                (self.settings.jobs.observe_template,),
                 {"name": image.name, "digest": digest},
             ),
         )
@@ -320,19 +323,21 @@ def _direct(warehouse: str) -> RequestedFreight:
     return RequestedFreight(origin=Origin(kind="Warehouse", name=warehouse), sources=Sources(direct=True))
 
 
-def _verified(warehouse: str, image: str, template: str, args: Mapping[str, str | Expression]) -> StageSpec:
+def _verified(
+    warehouse: str, image: str, templates: tuple[str, ...], args: Mapping[str, str | Expression]
+) -> StageSpec:
     """Return a stage that does nothing with its Freight but verify it; without a step it would not even that."""
     return StageSpec(
         requested_freight=(_direct(warehouse),),
         promotion_template=PromotionTemplate(
             spec=StepsSpec(steps=(Step(uses="compose-output", config={"image": image}),))
         ),
-        verification=_verification(template, args),
+        verification=_verification(templates, args),
     )
 
 
-def _verification(template: str, args: Mapping[str, str | Expression]) -> Verification:
+def _verification(templates: tuple[str, ...], args: Mapping[str, str | Expression]) -> Verification:
     return Verification(
-        templates=(TemplateName(name=template),),
+        templates=tuple(TemplateName(name=name) for name in templates),
         args=tuple(VerificationArgument(name=name, value=value) for name, value in args.items()),
     )

@@ -10,8 +10,8 @@ from datetime import timedelta
 
 from image_factory.model.settings import KargoSettings
 from image_factory_synth.fields import Expression
-from image_factory_synth.jobs import StateRepository, state_repository
 from image_factory_synth.records import MANAGED_BY, ObjectMeta, Resource
+from image_factory_synth.state_repository import StateRepository, state_repository
 from image_factory_synth.steps import PromotionTask, PromotionTaskSpec, Retry, Step, StepVariable, TaskName
 
 READ_REQUEST = "read-rebuild-request"
