@@ -45,8 +45,10 @@ _SETTINGS = f"""\
 # commit:
 #   push: true                  # push what `--commit` commits
 #
+# engine: kargo                 # the cluster starts builds, by what `image-factory synth` writes
 # kargo:
 #   stateRepository: https://github.com/acme/platform.git
+#   jobImage: ghcr.io/craigedmunds/image-factory:0.1.0
 #
 # registries:
 #   registry.example.com:
