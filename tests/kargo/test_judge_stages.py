@@ -23,6 +23,7 @@ from image_factory.testing.github_server import GitHubServer
 from image_factory.testing.rest_server import Reply, Request, RestServer
 from image_factory_cli.folder import workbench
 from image_factory_synth.data import ManagedImage
+from image_factory_synth.jobs import jobs
 from image_factory_synth.stages import Stages
 from image_factory_synth.tasks import tasks
 from image_factory_synth.versions import KargoVersion
@@ -286,6 +287,25 @@ def test_two_images_changes_of_one_branch_follow_each_other(judge: Judge, reposi
     text = git(repositories, "show", "main:all/kustomization.yaml")
     assert "newTag: 1.1.0" in text
     assert "newTag: 1.5.0" in text
+
+
+def test_an_image_s_gate_stands_beside_its_analysis(judge: Judge) -> None:
+    templates = [one.document(VERSION) for one in jobs(SETTINGS) if one.kind == "AnalysisTemplate"]
+    built = {**freight("1.10"), "status": {}}
+
+    answer = judge.verify(stage(replace(WEB, is_gated=True), "analyze-dockerfile-"), built, templates=templates)
+
+    metrics = answer["run"]["spec"]["metrics"]
+    words = {each["name"]: container(each)["args"] for each in metrics}
+    assert list(words) == ["analysis", "verification"]
+    assert answer["args"]["imageTag"] == "1.10"
+    assert answer["args"]["imageDigest"] == BUILT
+    assert words["verification"][:3] == ["verify", "--image={{args.imageName}}", "--digest={{args.imageDigest}}"]
+
+
+def container(metric: dict[str, Any]) -> dict[str, Any]:
+    (found,) = metric["provider"]["job"]["spec"]["template"]["spec"]["containers"]
+    return dict(found)
 
 
 CHART = {

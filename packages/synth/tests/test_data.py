@@ -126,3 +126,12 @@ def test_one_name_for_two_kinds_is_an_error_that_names_both() -> None:
 
     assert "'alpine' is managed ghcr.io/acme/alpine and base docker.io/library/alpine:3" in caught.value.message
     assert "'redis' is external docker.io/library/redis and base docker.io/library/redis:7" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("asked", "gated"), [({}, False), ({"policy": {}}, True), ({"verification": {"signed": True}}, True)]
+)
+def test_an_image_that_asks_for_a_verification_or_a_policy_is_gated(asked: dict[str, Any], gated: bool) -> None:
+    (image,) = merge([managed("web", **asked)], [], []).managed
+
+    assert image.is_gated == gated

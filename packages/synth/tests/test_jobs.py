@@ -39,6 +39,7 @@ def container_of(document: Document) -> Document:
 JOBS = (
     "AnalysisTemplate/analyze-dockerfile",
     "AnalysisTemplate/observe-base",
+    "AnalysisTemplate/verify-image",
     "AnalysisTemplate/update-consumers",
     "CronJob/coordinate",
 )
@@ -95,7 +96,7 @@ def test_a_job_is_told_each_thing_as_an_argument_of_its_own_and_by_no_shell(name
     (container,) = job_of(written()[name])["template"]["spec"]["containers"]
 
     assert "command" not in container
-    assert container["args"][0] in ("analyze", "observe", "update", "coordinate")
+    assert container["args"][0] in ("analyze", "observe", "verify", "update", "coordinate")
     assert all(word.startswith("--") and "=" in word for word in container["args"][1:] if word != "--settle")
     assert [(one["name"], one["valueFrom"]["secretKeyRef"]) for one in container["env"]] == [
         ("IMAGE_FACTORY_GIT_USERNAME", {"name": "github-credentials", "key": "username", "optional": True}),

@@ -78,6 +78,13 @@ def test_the_analysis_is_told_of_the_freight_by_expressions_and_of_the_source_in
     }
 
 
+def test_an_image_that_asks_for_a_verification_or_a_policy_is_judged_beside_its_analysis() -> None:
+    found = beside(replace(managed(), is_gated=True))["Stage/analyze-dockerfile-web"]["spec"]["verification"]
+
+    assert found["analysisTemplates"] == [{"name": "analyze-dockerfile"}, {"name": "verify-image"}]
+    assert {"imageName", "imageDigest"} <= {arg["name"] for arg in found["args"]}
+
+
 def test_a_base_image_is_observed() -> None:
     base = WatchedImage(name="node-22", role=Role.BASE, repo_url="docker.io/library/node", allow_tags="^22$")
 

@@ -39,6 +39,7 @@ COMMANDS: dict[str, str] = {
     "runs": "List the build runs of an image, or start one again.",
     "versions": "Show what is published of an image.",
     "scan": "Find where a tree names managed images, and propose updates entries.",
+    "verify": "Judge whether what an image published may be used.",
     "update": "Carry a new version of an image into the files that name it.",
     "cleanup": "Archive what is not used any more, and restore it.",
     "synth": "Write the Kargo resources.",

@@ -48,6 +48,8 @@ class ManagedImage:
     auto_rebuild: bool = True
     """Whether a request is acted on without a person."""
     updates: tuple[Update, ...] = ()
+    is_gated: bool = False
+    """Whether it asks for a verification or a policy, which its consumers wait for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +126,7 @@ def _managed(entry: Enrollment, state: ImageState | None) -> ManagedImage:
         source=entry.source,
         auto_rebuild=entry.auto_rebuild,
         updates=entry.updates,
+        is_gated=entry.verification is not None or entry.policy is not None,
     )
 
 

@@ -144,6 +144,8 @@ class JobSettings(Record):
     """The AnalysisTemplate that analyzes what was published."""
     observe_template: Label = Field(default="observe-base", examples=["observe-base"])
     """The AnalysisTemplate that records the digest of a base image."""
+    verify_template: Label = Field(default="verify-image", examples=["verify-image"])
+    """The AnalysisTemplate that judges what was published of an image that asks for a verification or a policy."""
     update_template: Label = Field(default="update-consumers", examples=["update-consumers"])
     """The AnalysisTemplate that carries a version to files that no step of Kargo's can change."""
     coordinate_name: CronJobName = Field(default="coordinate", examples=["coordinate"])
@@ -175,7 +177,7 @@ class JobSettings(Record):
             asked, most = getattr(self.requests, name), getattr(self.limits, name)
             if amount_of(asked) > amount_of(most):
                 raise wrong(f"requests.{name} {asked} is more than limits.{name} {most}", "request at most the limit")
-        templates = (self.analyze_template, self.observe_template, self.update_template)
+        templates = (self.analyze_template, self.observe_template, self.verify_template, self.update_template)
         for name in templates:
             if templates.count(name) > 1:
                 raise wrong(f"two templates are called {name!r}", "give each a name of its own")
