@@ -87,7 +87,10 @@ def load_stream(text: str) -> list[Rendered]:
             if document is None:
                 continue
             if not isinstance(document, dict):
-                raise UserError(f"line {node.start_mark.line + 1}: not a resource: {str(document)[:80]!r}")
+                raise UserError(
+                    f"line {node.start_mark.line + 1}: not a resource: {str(document)[:80]!r}",
+                    hint="run image-factory synth again",
+                )
             found.append(Rendered(document, node))
     except yaml.YAMLError as error:
         raise UserError(f"not YAML: {' '.join(str(error).split())}", hint="run image-factory synth again") from error
