@@ -64,6 +64,23 @@ def test_an_order_writes_a_request_and_an_audit_entry_in_one_commit(shop: Any) -
     ]
 
 
+@pytest.mark.parametrize("is_automatic", [True, False])
+def test_with_kargo_it_is_said_who_starts_what_was_ordered(shop: Any, is_automatic: bool) -> None:
+    settings, images = shop.root / "config.yaml", shop.root / "images.yaml"
+    settings.write_text(f"engine: kargo\n{settings.read_text()}")
+    images.write_text(
+        images.read_text().replace("- name: web", f"- name: web\n  autoRebuild: {str(is_automatic).lower()}")
+    )
+    shop.git("add", ".")
+    shop.git("commit", "--quiet", "--message", "Let Kargo start builds")
+
+    said = shop.run(*ORDER).out
+
+    assert "Kargo starts them, once they are pushed" in said
+    assert ("to be promoted there by a person, since autoRebuild is false: web" in said) is not is_automatic
+    assert "image-factory run" not in said
+
+
 def test_the_notice_of_git_says_who_ordered_it_and_why(shop: Any) -> None:
     shop.run(*ORDER)
 

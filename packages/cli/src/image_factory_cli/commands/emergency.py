@@ -90,7 +90,7 @@ def command(
         if as_json:
             write_json(to_json(found, committed))
         elif not is_quiet:
-            _show(found, committed)
+            _show(bench, found, committed)
         report_problems(found.problems, op="emergency", is_quiet=is_quiet)
 
     found: Emergency
@@ -122,7 +122,7 @@ def _exit_code(found: Emergency) -> int:
     return SOME_FAILED if unread and code == 0 else code
 
 
-def _show(found: Emergency, committed: Committed | None) -> None:
+def _show(bench: Any, found: Emergency, committed: Committed | None) -> None:
     if found.refusal is not None:
         return
     if found.plan.affected:
@@ -137,8 +137,14 @@ def _show(found: Emergency, committed: Committed | None) -> None:
     if found.entry is not None:
         click.echo(f"written to the audit log as {found.entry.id}")
     show_commit(committed, is_expected=bool(found.changes))
-    if found.requests:
+    if found.requests and bench.settings.starts_builds:
         click.echo("the next `image-factory run` dispatches them")
+    elif found.requests:
+        click.echo("Kargo starts them, once they are pushed")
+        enrolled = {entry.enrollment.name: entry.enrollment for entry in bench.images().enrollments}
+        waiting = [one.name for one in found.requests if one.name in enrolled and not enrolled[one.name].auto_rebuild]
+        if waiting:
+            click.echo(f"to be promoted there by a person, since autoRebuild is false: {', '.join(waiting)}")
 
 
 def to_json(found: Emergency, committed: Committed | None) -> dict[str, Any]:
