@@ -3,7 +3,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from image_factory.errors import Conflict, InvalidSettings
 from image_factory.model.settings import KargoSettings
@@ -64,6 +67,30 @@ def test_further_git_hosts_have_secrets_of_their_own_or_share_one() -> None:
     for url in ("https://git.example.com/acme/web.git", "https://github.com/acme/platform.git"):
         assert re.search(shared.repositories, url)
     assert not re.search(shared.repositories, "https://gitlab.example.com/acme/web.git")
+
+
+HOSTS = st.from_regex(r"[a-z][a-z0-9-]{0,8}[a-z0-9](\.[a-z]{2,4}){1,2}(:[1-9][0-9]{1,3})?", fullmatch=True)
+
+
+@hypothesis.settings(deadline=None, max_examples=50)
+@given(
+    named=st.dictionaries(HOSTS, st.sampled_from(["one", "two", "three"]), min_size=1, max_size=5),
+    other=HOSTS,
+    path=st.sampled_from(["acme/web", "a", "a/b/c"]),
+)
+def test_a_registry_s_credentials_go_to_it_and_to_no_other(named: dict[str, str], other: str, path: str) -> None:
+    given_for = KargoSettings.model_validate({"registryCredentials": named}).registry_credentials
+    patterns = {
+        secret.name: secret.repositories or ""
+        for secret in needed_secrets(settings(registryCredentials=named))
+        if secret.name in named.values()
+    }
+
+    for host, name in given_for.items():
+        assert [each for each in patterns if re.search(patterns[each], f"{host}/{path}")] == [name]
+    if other not in given_for:
+        assert not any(re.search(pattern, f"{other}/{path}") for pattern in patterns.values())
+        assert not any(re.search(pattern, f"{other}/{host}/{path}") for pattern in patterns.values() for host in named)
 
 
 def test_one_secret_cannot_be_of_two_types() -> None:
