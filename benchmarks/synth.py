@@ -197,7 +197,7 @@ def _fill(folder: Path, size: int, *, with_stages: bool) -> None:
     (folder / "images.yaml").write_text("\n".join(lines) + "\n")
     if with_stages:
         (folder / "config.yaml").write_text(
-            "kargo:\n  stateRepository: https://github.com/acme/platform.git\n"
+            "engine: kargo\nkargo:\n  stateRepository: https://github.com/acme/platform.git\n"
             "  jobImage: ghcr.io/craigedmunds/image-factory:0.1.0\n"
         )
     # Older than any run, as files of a checkout are; what was changed a moment ago is read again to be sure.
