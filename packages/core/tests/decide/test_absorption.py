@@ -13,6 +13,7 @@ from image_factory.model.image_state import (
     BaseConfiguration,
     BaseHistory,
     BaseRuntime,
+    BaseSite,
     BaseState,
     Build,
     DigestUpdate,
@@ -166,3 +167,36 @@ def test_a_base_that_has_another_name_now_is_known_by_its_digests(cause: dict[st
     both = known.configuration.model_copy(update={"base_images": ("debian", "node")})
 
     assert absorbed_digest(known.model_copy(update={"configuration": both}), base(0, 1, 2)) == expected
+
+
+def labelled(digest: str, *, role: str = "final", builds: tuple[Build, ...] = ()) -> ImageState:
+    known = image(built_day=9, builds=builds)
+    site = BaseSite(name="node", reference="docker.io/library/node:22", role=role, file="Dockerfile", line=1)
+    configuration = known.configuration.model_copy(update={"references": (site,)})
+    metadata = {"labels": {"org.opencontainers.image.base.digest": digest}}
+    runtime = known.runtime.model_copy(update={"metadata": metadata})
+    return known.model_copy(update={"configuration": configuration, "runtime": runtime})
+
+
+@pytest.mark.parametrize(
+    ("digest", "expected"),
+    [
+        pytest.param("d0", "d0", id="an older one than it could have taken"),
+        pytest.param("d2", "d2", id="the newest"),
+        pytest.param("amd64-1", "d1", id="one platform of an index"),
+        pytest.param("never-seen", "d2", id="one that we never saw says nothing: what was there when it was built"),
+    ],
+)
+def test_the_image_s_own_label_is_believed_first(digest: str, expected: str) -> None:
+    node = base(0, 1, 2)
+    updates = tuple(
+        update.model_copy(update={"platforms": {"linux/amd64": f"amd64-{update.new_digest[1:]}"}})
+        for update in node.history.update_history
+    )
+    node = node.model_copy(update={"history": node.history.model_copy(update={"update_history": updates})})
+
+    assert absorbed_digest(labelled(digest), node) == expected
+
+
+def test_the_label_is_about_the_last_stage_s_base_alone() -> None:
+    assert absorbed_digest(labelled("d0", role="stage"), base(0, 1, 2)) == "d2"

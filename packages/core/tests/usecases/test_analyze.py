@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from image_factory.decide.eligibility import Reason
 from image_factory.errors import Conflict, NotFound
 from image_factory.shell.dockerfile_cache import Reads
+from image_factory.testing.image_content import build_image
 from image_factory.usecases.analysis_memory import Covered, ask_analysis, local_revisions, recall_analysis
 from image_factory.usecases.analyze import Analysis, analyze
+from image_factory.usecases.coordinate import coordinate
 from image_factory.usecases.dockerfiles import Dockerfiles
 from image_factory.usecases.handover import Handover
 from image_factory.usecases.observe import record_observed
@@ -608,3 +611,41 @@ def test_a_broken_record_and_a_failing_dockerfile_cost_no_base_image_its_record(
 
     assert image(world, "web")["baseImages"] == ["node-22"]
     assert (world.root / "state/images/web.yaml.corrupt").exists()
+
+
+@pytest.mark.parametrize("built_on", ["the newest", "an older one", "nothing that it says"])
+def test_what_was_built_elsewhere_on_a_base_is_not_built_again_for_it(world: World, built_on: str) -> None:
+    world.service("web", "FROM node:22\n")
+    world.enroll(world.managed("web", rebuildDelay="0"))
+    run(world)
+    digests = []
+    for seed in ("one", "two"):
+        digests.append(str(world.registry.push_image("library/node", "22", seed=seed)))
+        moved_to(world, "node-22", digests[-1])
+        world.later(days=1)
+    labels = {
+        "the newest": {"org.opencontainers.image.base.digest": digests[1]},
+        "an older one": {"org.opencontainers.image.base.digest": digests[0]},
+    }
+    published = world.registry.push("acme/web", ["1.0.0"], build_image(seed="web", labels=labels.get(built_on, {})))
+
+    run(world, Handover("web", tag="1.0.0", digest=str(published)))
+
+    (decision,) = coordinate(world.bench()).plan.decisions.values()
+    # Its owner's CI took what was there, as far as nobody says otherwise: a cached layer may be older than that.
+    assert (decision.reason is Reason.UP_TO_DATE) == (built_on != "an older one")
+
+
+def moved_to(world: World, name: str, digest: str) -> None:
+    bench = world.bench()
+    bench.store.apply(record_observed(bench, name, digest).changes)
+
+
+def test_a_registry_that_cannot_tell_of_what_was_handed_over_changes_nothing(world: World) -> None:
+    world.service("web", "FROM node:22\n")
+    world.enroll("web")
+
+    run(world, Handover("web", tag="1.0.0", digest=f"sha256:{'a' * 64}"))
+
+    assert image(world, "web")["currentVersion"] == "1.0.0"
+    assert "metadata" not in image(world, "web")

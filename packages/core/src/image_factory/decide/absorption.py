@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from image_factory.decide.settlement import BASE_DIGEST_LABEL
 from image_factory.model.image_state import BaseState, Build, ImageState
 
 SUCCEEDED = "succeeded"
@@ -28,11 +29,15 @@ def built_in(image: ImageState) -> tuple[str, ...]:
 def absorbed_digest(image: ImageState, base: BaseState | ImageState) -> str | None:
     """Return the digest of `base` that `image` holds, or None where state cannot tell.
 
+    What the image itself says of its base is believed first, by the label `org.opencontainers.image.base.digest`.
     A rebuild's record says it by its causes, under the name that the base had then: one that becomes a
-    managed image, or was one, has another now. a rebuild for other causes was told to keep what the image
+    managed image, or was one, has another now. A rebuild for other causes was told to keep what the image
     held. A build that was not ours took what the base pointed at then. Else, where no build is known, it
     is our first sight of the base: an image is taken to be current when it is enrolled.
     """
+    told = _labelled(image, base)
+    if told is not None:
+        return told
     others = _others(image)
     for build in reversed(image.history.rebuild_history):
         if build.result != SUCCEEDED:
@@ -56,6 +61,24 @@ def absorbed_digest(image: ImageState, base: BaseState | ImageState) -> str | No
         # The first digest that we know of is one that we built: what there was before, the image was built on.
         return None
     return first.new_digest if first.old_digest is None else first.old_digest
+
+
+def _labelled(image: ImageState, base: BaseState | ImageState) -> str | None:
+    """Return the digest of `base` that the image's label names, or None where it names none that the base had.
+
+    The label is about the one image that the last stage is built on. Builders name the index, or one platform of it.
+    """
+    labels = (image.runtime.metadata or {}).get("labels")
+    told = labels.get(BASE_DIGEST_LABEL) if isinstance(labels, Mapping) else None
+    finals = {site.name for site in image.configuration.references if site.role == "final"}
+    if told is None or base.name not in finals:
+        return None
+    for update in reversed(base.history.update_history):
+        if told == update.new_digest or told in (update.platforms or {}).values():
+            return update.new_digest
+        if told == update.old_digest:
+            return update.old_digest
+    return None
 
 
 def _is_about(cause: Mapping[str, Any], image: ImageState, base: BaseState | ImageState) -> bool:

@@ -106,10 +106,20 @@ def record_discovery(
     return state.model_copy(update={"runtime": runtime.model_copy(update=update)})
 
 
-def record_build(state: ImageState, *, version: str | None, digest: str | None, at: datetime) -> ImageState:
+def record_build(
+    state: ImageState,
+    *,
+    version: str | None,
+    digest: str | None,
+    at: datetime,
+    metadata: Mapping[str, Any] | None = None,
+) -> ImageState:
     """Return `state` with the version and digest of a finished build; the same record where they are its own.
 
     `latest` is no version, since it stands at each build: what is known of the version stays.
+
+    Args:
+        metadata: what the registry tells of the digest; None leaves nothing of an old digest's.
     """
     runtime = state.runtime
     version = runtime.current_version if version in (None, DEFAULT_TAG) else version
@@ -119,6 +129,7 @@ def record_build(state: ImageState, *, version: str | None, digest: str | None, 
     history = state.history
     if digest is not None and digest != runtime.current_digest:
         update |= {"current_digest": digest, "previous_digest": runtime.current_digest}
+        update["metadata"] = None if metadata is None else dict(metadata)
         # What is built on this image counts the age of its digests from here.
         entry = DigestUpdate(at=_whole(at), old_digest=runtime.current_digest, new_digest=digest, source="build")
         history = history.model_copy(update={"update_history": _thinned((*history.update_history, entry))})

@@ -41,6 +41,7 @@ from image_factory.usecases.lifecycle import (
     plan_transitions,
 )
 from image_factory.usecases.outcome import Done, Failed, Outcome, Skipped
+from image_factory.usecases.sighting import published_metadata
 from image_factory.usecases.workbench import Workbench
 
 log = logging.getLogger("image_factory.analyze")
@@ -132,7 +133,8 @@ def analyze(
             continue
         state = _state(known, enrollment, discovery, error, now)
         if handover is not None and (handover.tag or handover.digest):
-            state = record_build(state, version=handover.tag, digest=handover.digest, at=now)
+            told = _told_of(bench, state, handover)
+            state = record_build(state, version=handover.tag, digest=handover.digest, at=now, metadata=told)
         images[name] = state
         for base in discovery.bases if discovery else ():
             found[base.name] = _joined(found.get(base.name), base)
@@ -188,6 +190,13 @@ def analyze(
             remember_analysis(question, joined(*looked), folders, covered)
 
     return replace(analysis, keep=keep)
+
+
+def _told_of(bench: Workbench, state: ImageState, handover: Handover) -> Mapping[str, object] | None:
+    """Return what a digest that was handed over says of itself: on what it was built, for one."""
+    if handover.digest is None or handover.digest == state.runtime.current_digest:
+        return None
+    return published_metadata(bench, state.configuration.enrollment.image, handover.digest)
 
 
 def _selected(

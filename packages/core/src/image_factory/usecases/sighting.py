@@ -147,6 +147,17 @@ def _metadata(registry: Registry, repository: Repository, digest: Digest) -> Map
         return None
 
 
+def published_metadata(bench: Workbench, image: Repository, digest: str) -> Mapping[str, object] | None:
+    """Return the `metadata` block of one published digest, or None where it cannot be told."""
+    try:
+        told = Digest.parse(digest)
+        return metadata_block(bench.plugins.registry_for(image).metadata(image, told))
+    except ImageFactoryError as error:
+        # That it was published is known; what it says of itself only helps.
+        log.info("no metadata: %s", error, extra={"image": str(image), "op": "analyze"})
+        return None
+
+
 def metadata_block(metadata: ImageMetadata) -> Mapping[str, object]:
     """Return the `metadata` block of a state file: what is known, in its fixed order."""
     block: dict[str, object] = {
