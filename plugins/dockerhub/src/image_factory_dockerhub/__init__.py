@@ -14,9 +14,9 @@ from urllib.parse import quote
 
 from image_factory.errors import AuthenticationRequired, InvalidReference, ProtocolError, RemoteNotFound
 from image_factory.hookspecs import hookimpl
-from image_factory.model.settings import RegistrySettings, Settings
+from image_factory.model.settings import Settings
 from image_factory.oci.authentication import IDENTITY_USER
-from image_factory.oci.distribution import MAX_PAGES, check_status
+from image_factory.oci.distribution import check_status
 from image_factory.oci.manifest import Index, Manifest, parse_instant, parse_json_object
 from image_factory.oci.platform import Platform
 from image_factory.oci.reference import DOCKER_HUB, Digest, Repository, Tag, is_tag
@@ -32,6 +32,7 @@ from image_factory.ports import (
     WebhookReceiver,
 )
 from image_factory.shell.registry import OciRegistry, configured_rate
+from image_factory.shell.registry_api import api_address, every_page
 
 API = "https://hub.docker.com"
 WINDOW = timedelta(hours=6)
@@ -70,9 +71,7 @@ class DockerHub:
         self._logins: dict[Credentials, tuple[str, datetime]] = {}
         """The API's token for a login, and until when it is used."""
         self._oci = OciRegistry(http, settings, clock, credentials)
-        # Who has a mirror may reach nothing else: the API is then asked only where the settings name it.
-        mirrored = settings.registries.get(DOCKER_HUB, RegistrySettings()).endpoint is not None
-        self._api = str(settings.plugins.get("dockerhub", {}).get("api", "" if mirrored else API)).rstrip("/")
+        self._api = api_address(settings, "dockerhub", DOCKER_HUB, API)
 
     @property
     def name(self) -> str:
@@ -104,18 +103,16 @@ class DockerHub:
         if found is None:
             yield from self._oci.versions(repository)
             return
-        (page, token), visited = found, {self._tags_url(repository)}
-        while True:
-            yield from (_version(entry) for entry in page.get("results") or () if is_tag(str(entry.get("name"))))
-            url = str(page.get("next") or "")
-            if not url:
-                return
+        (first, following), token = found
+
+        def ask(url: str) -> tuple[Mapping[str, Any], str | None]:
             if not url.startswith(f"{self._api}/"):
                 raise ProtocolError(f"the tag pages of {repository} lead elsewhere")
-            if url in visited or len(visited) == MAX_PAGES:
-                raise ProtocolError(f"the tag pages of {repository} run in a circle, or do not end")
-            visited.add(url)
-            page = self._page(url, repository, token)
+            return self._page(url, repository, token)
+
+        what = f"the tag pages of {repository}"
+        for page in every_page(self._tags_url(repository), first, following, ask, what):
+            yield from (_version(entry) for entry in page.get("results") or () if is_tag(str(entry.get("name"))))
 
     def rate_profile(self, repository: Repository) -> RateProfile | None:
         """Return the limit that Docker Hub last named for us, else its published one, by login.
@@ -146,7 +143,7 @@ class DockerHub:
         # The API knows repositories of two parts alone; anything else is answered 404, and listed by tags.
         return f"{self._api}/v2/namespaces/{quote(space)}/repositories/{quote(image, safe='')}/tags?page_size=100"
 
-    def _first_page(self, repository: Repository) -> tuple[Mapping[str, Any], str | None] | None:
+    def _first_page(self, repository: Repository) -> tuple[tuple[Mapping[str, Any], str | None], str | None] | None:
         """Return the first page and the token that opened it, or None where the API shows nothing."""
         token: str | None = None
         for attempt in range(2):
@@ -180,7 +177,8 @@ class DockerHub:
         self._logins[found] = answered, self._clock.now() + LOGIN_LIFETIME
         return answered
 
-    def _page(self, url: str, repository: Repository, token: str | None = None) -> Mapping[str, Any]:
+    def _page(self, url: str, repository: Repository, token: str | None = None) -> tuple[Mapping[str, Any], str | None]:
+        """Return a page, and where the next one is."""
         headers = {"Accept": "application/json"}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
@@ -190,7 +188,7 @@ class DockerHub:
         results = body.get("results")
         if results is not None and not (isinstance(results, list) and all(isinstance(e, dict) for e in results)):
             raise ProtocolError(f"the list of versions of {repository} is none")
-        return body
+        return body, str(body.get("next") or "") or None
 
 
 def _version(entry: Mapping[str, Any]) -> Version:

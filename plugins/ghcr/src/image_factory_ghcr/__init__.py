@@ -13,8 +13,8 @@ from urllib.parse import quote, urlsplit
 
 from image_factory.errors import AuthenticationRequired, InvalidReference, ProtocolError, RemoteNotFound
 from image_factory.hookspecs import hookimpl
-from image_factory.model.settings import RegistrySettings, Settings
-from image_factory.oci.distribution import MAX_PAGES, check_status, next_page
+from image_factory.model.settings import Settings
+from image_factory.oci.distribution import check_status, next_page
 from image_factory.oci.manifest import Index, Manifest, parse_instant, parse_json_object
 from image_factory.oci.reference import Digest, Repository, Tag, is_tag
 from image_factory.ports import (
@@ -29,6 +29,7 @@ from image_factory.ports import (
     WebhookReceiver,
 )
 from image_factory.shell.registry import OciRegistry
+from image_factory.shell.registry_api import api_address, every_page
 
 HOST = "ghcr.io"
 API = "https://api.github.com"
@@ -70,9 +71,7 @@ class Ghcr:
         self._credentials = credentials
         # A job's own token may be good for its repository and no other package, public ones included.
         self._oci = OciRegistry(http, settings, clock, credentials, anonymous_fallback=True)
-        # Who has a mirror may reach nothing else: the API is then asked only where the settings name it.
-        mirrored = settings.registries.get(HOST, RegistrySettings()).endpoint is not None
-        self._api = str(settings.plugins.get("ghcr", {}).get("api", "" if mirrored else API)).rstrip("/")
+        self._api = api_address(settings, "ghcr", HOST, API)
         self._kinds: dict[str, str] = {}
         """Owner → where its packages are asked for, once that answered."""
 
@@ -108,27 +107,22 @@ class Ghcr:
         owner = repository.path.partition("/")[0]
         # A user's private packages are told to that user alone, at a path that names nobody.
         for kind in ("orgs", "users", "user") if owner not in self._kinds else (self._kinds[owner],):
+            url = self._versions_url(repository, kind)
             try:
-                url, page, following = self._page(self._versions_url(repository, kind), credentials, repository)
+                first, following = self._page(url, credentials, repository)
             except (RemoteNotFound, AuthenticationRequired):
                 continue
-            if kind == "user" and not all(_is_of(owner, entry) for entry in page):
+            if kind == "user" and not all(_is_of(owner, entry) for entry in first):
                 continue
             self._kinds[owner] = kind
             break
         else:
             yield from self._oci.versions(repository)
             return
-        visited = {url}
-        while True:
+        what = f"the version pages of {repository}"
+        for page in every_page(url, first, following, lambda url: self._page(url, credentials, repository), what):
             for entry in page:
                 yield from _versions(entry)
-            if following is None:
-                return
-            if following in visited or len(visited) == MAX_PAGES:
-                raise ProtocolError(f"the version pages of {repository} run in a circle, or do not end")
-            visited.add(following)
-            _, page, following = self._page(following, credentials, repository)
 
     def rate_profile(self, repository: Repository) -> RateProfile | None:
         """Return what the settings allow; GitHub states no limit for pulls."""
@@ -150,7 +144,7 @@ class Ghcr:
 
     def _page(
         self, url: str, credentials: Credentials, repository: Repository
-    ) -> tuple[str, Sequence[Mapping[str, Any]], str | None]:
+    ) -> tuple[Sequence[Mapping[str, Any]], str | None]:
         headers = {
             "Accept": "application/vnd.github+json",
             "Authorization": f"Bearer {credentials.password}",
@@ -162,7 +156,7 @@ class Ghcr:
         entries = parse_json_object(b'{"list":' + response.body + b"}", f"the list of versions of {repository}")["list"]
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise ProtocolError(f"the list of versions of {repository} is none")
-        return url, entries, next_page(response, url)
+        return entries, next_page(response, url)
 
 
 def _versions(entry: Mapping[str, Any]) -> Iterator[Version]:

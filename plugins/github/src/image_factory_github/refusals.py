@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 
 from image_factory.errors import (
     AuthenticationRequired,
@@ -21,6 +20,7 @@ from image_factory.errors import (
     RemoteRefused,
     Unavailable,
 )
+from image_factory.oci.distribution import retry_after
 
 SECONDARY_WAIT = timedelta(minutes=1)
 """How long to wait where a secondary limit says nothing: "at least one minute" in GitHub's words."""
@@ -92,21 +92,8 @@ def _rate_limit(status: int, headers: Mapping[str, str], said: str, now: datetim
     lower = said.lower()
     if status == 403 and not waits and not is_spent and "rate limit" not in lower and "abuse detection" not in lower:
         return None
-    wait: timedelta | None = None
-    if re.fullmatch(r"\d{1,9}", waits):
-        wait = timedelta(seconds=int(waits))
-    elif waits:
-        try:
-            at = parsedate_to_datetime(waits)
-            wait = (at if at.tzinfo else at.replace(tzinfo=UTC)) - now
-        except ValueError:
-            wait = None
-    reset = headers.get("x-ratelimit-reset", "").strip()
-    if wait is None and is_spent and re.fullmatch(r"\d{1,11}", reset):
-        wait = datetime.fromtimestamp(int(reset), UTC) - now
-    if wait is None:
-        wait = SECONDARY_WAIT
-    return min(max(wait, timedelta(seconds=1)), MAX_WAIT)
+    wait = retry_after(headers, now)
+    return min(max(SECONDARY_WAIT if wait is None else wait, timedelta(seconds=1)), MAX_WAIT)
 
 
 def _missing_permission(headers: Mapping[str, str]) -> str:
