@@ -77,8 +77,17 @@ def test_every_pull_request_checks_core_alone_and_everything_on_every_python() -
 
     # YAML 1.1 reads the key `on` as true.
     assert "pull_request" in checks[True]
-    assert set(checks["jobs"]) == {"core", "everything"}
-    assert [job["strategy"]["matrix"]["python"] for job in checks["jobs"].values()] == [supported, supported]
+    assert set(checks["jobs"]) == {"core", "package", "everything"}
+    pythons = {name: job["strategy"]["matrix"].get("python") for name, job in checks["jobs"].items()}
+    assert pythons == {"core": supported, "everything": supported, "package": None}
+
+
+def test_every_pull_request_checks_each_package_with_core_alone() -> None:
+    job = load(ROOT / ".github/workflows/checks.yml")["jobs"]["package"]
+    members = {file.parent.name for file in ROOT.glob("p*/*/pyproject.toml")}
+
+    assert set(job["strategy"]["matrix"]["package"]) == members - {"core", "cli"}
+    assert all(list(ROOT.glob(f"p*/{name}/tests")) for name in job["strategy"]["matrix"]["package"])
 
 
 def test_only_publishing_may_prove_who_it_is() -> None:
