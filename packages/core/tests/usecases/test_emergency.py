@@ -18,7 +18,7 @@ from image_factory.model.event import Event, EventKind
 from image_factory.model.hold import Hold
 from image_factory.model.request import RequestStatus
 from image_factory.model.settings import Freeze
-from image_factory.ports import Notifier, RunStatus
+from image_factory.ports import BuildRequest, Notifier, RunStatus, SourceRepository
 from image_factory.shell.store import Overtaken, Store
 from image_factory.testing.builds import Builds
 from image_factory.testing.image_content import build_image
@@ -509,3 +509,22 @@ def test_an_entry_that_is_no_text_is_a_break_and_not_a_crash(shop: Shop) -> None
 
     assert broken is not None
     assert (broken.entry, broken.kind) == ("000001", "changed")
+
+
+def test_in_a_cluster_a_build_that_kargo_started_is_known_before_its_request_is_replaced(shop: Shop) -> None:
+    bench = shop.bench()
+    bench = replace(bench, settings=bench.settings.model_copy(update={"engine": "kargo"}))
+    first, _ = carry_out(bench, parse_order(cve=CVE, reason="exploited", base="node:22"), ALICE)
+    web = first.requests[0]
+    shop.builds.start(BuildRequest(SourceRepository("git", "", "acme/web"), "main", "web.yml", web.request_id))
+    shop.world.later(minutes=5)
+
+    order = parse_order(cve="CVE-2026-54321", reason="exploited too", base="node:22", anyway=True)
+    carry_out(bench, order, MALLORY)
+    assert shop.requests()["web"].status is RequestStatus.REQUESTED, "nothing is asked for who may not order"
+    second, _ = carry_out(bench, order, ALICE)
+
+    assert "web" not in [request.name for request in second.requests]
+    known = shop.requests()["web"]
+    assert (known.request_id, known.status) == (web.request_id, RequestStatus.DISPATCHED)
+    assert "started" in git(shop.world.checkout, "show", "--no-patch", "--format=%b")

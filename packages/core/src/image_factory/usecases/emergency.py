@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from image_factory.decide.affected import Affected
 from image_factory.decide.authorization import Authorization, Identity, decide_authorization
@@ -30,15 +31,18 @@ from image_factory.state.audit import AuditEntry, AuditOutcome
 from image_factory.state.layout import SETTINGS_FILE
 from image_factory.state.outbox import Outbox
 from image_factory.usecases.audit import append_entry, broken_log, count_recent, read_chain
-from image_factory.usecases.commit import Committed, until_settled, write_and_commit
+from image_factory.usecases.commit import Batch, Committed, until_settled, write_and_commit
 from image_factory.usecases.coordinate import gather_facts
 from image_factory.usecases.notify import notify
 from image_factory.usecases.observe import short_digest
 from image_factory.usecases.outbox import new_outbox, plan_outbox, plan_told
-from image_factory.usecases.outcome import Done, Failed, Outcome, Skipped
+from image_factory.usecases.outcome import Done, Failed, Outcome, Skipped, sentences
 from image_factory.usecases.run_id import new_run_id
 from image_factory.usecases.trigger import new_request_id
 from image_factory.usecases.workbench import Workbench
+
+if TYPE_CHECKING:
+    from image_factory.usecases.settle import Settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,21 +134,48 @@ def carry_out(
     by = new_run_id(bench.clock.now())
 
     def work() -> tuple[Emergency, Committed]:
+        said: list[Emergency] = []
+        batch = Batch(
+            bench, commit=commit, push=push, environ=environ, unpushed=lambda kept: unpushed(said[0], kept)
+        )  # fmt: skip
+        started = _started_by_kargo(bench, order, identity)
+        if started is not None:
+            batch.write(started.changes, sentences(started.outcomes))
         found = order_emergency(bench, order, identity)
+        if started is not None:
+            found = replace(found, events=(*started.events, *found.events))
         found = replace(found, outbox=new_outbox(bench, by, found.events) if is_told else None)
+        said.append(found)
+        batch.write((*found.changes, *plan_outbox(bench, found.outbox)), _message(found))
+        if batch.is_empty and not commit:
+            return found, Committed(None, "nothing changed")
         verb = "Refuse" if found.refusal else "Order"
-        return found, write_and_commit(
-            bench,
-            (*found.changes, *plan_outbox(bench, found.outbox)),
-            subject=f"{verb} an emergency rebuild for {order.cve}",
-            body=_message(found),
-            commit=commit,
-            push=push,
-            environ=environ,
-            unpushed=lambda kept: unpushed(found, kept),
-        )
+        return found, batch.commit(f"{verb} an emergency rebuild for {order.cve}")
 
     return until_settled(work)
+
+
+def _started_by_kargo(bench: Workbench, order: Order, identity: Identity) -> Settled | None:
+    """Return what Kargo made of the open requests of the images that `order` concerns; None where nothing is new.
+
+    A new request takes the place of an open one. Of one whose build Kargo has started, and of which no Job
+    has told yet, nothing would be known any more, and the image would be built twice.
+    """
+    if bench.settings.starts_builds:
+        return None
+    facts, _ = gather_facts(bench)
+    affected = decide_affected(order, facts)
+    asked = [
+        name
+        for name in affected.images
+        if name in facts.requests and facts.requests[name].status.is_open and facts.requests[name].dispatch is None
+    ]
+    if not asked or not _authorize(bench, identity, affected, authority(bench).emergency).is_granted:
+        return None
+    from image_factory.usecases.settle import settle
+
+    found = settle(bench, asked)
+    return found if found.changes else None
 
 
 def tell_people(
