@@ -218,7 +218,8 @@ def test_rendering_begins_before_state_is_read_and_each_chart_is_rendered_once(f
     result = synthesize(folder, Settings(), renderer)
 
     assert warehouses(folder)["web"]["imageSelectionStrategy"] == "SemVer"
-    assert renderer.rendered == ["infrastructure", "web", "postgres", "redis", "node-22"]
+    # What needs a plugin comes last: plugins are loaded while the others are rendered.
+    assert renderer.rendered == ["infrastructure", "postgres", "redis", "node-22", "web"]
     assert result.rendered == 5
 
 

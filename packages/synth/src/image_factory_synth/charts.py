@@ -29,14 +29,13 @@ class Chart:
     documents: tuple[Document, ...]
     line: str = field(init=False, repr=False, compare=False)
     """The resources as one line of JSON, in ASCII, so that no character is a line end to anyone."""
+    digest: str = field(init=False, repr=False, compare=False)
+    """What the chart's text depends on, in short: charts of one digest render alike."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "line", json.dumps(self.documents, separators=(",", ":")))
-
-    @property
-    def digest(self) -> str:
-        """What the chart's text depends on, in short: charts of one digest render alike."""
-        return hashlib.sha256(self.line.encode("ascii")).hexdigest()
+        line = json.dumps(self.documents, separators=(",", ":"))
+        object.__setattr__(self, "line", line)
+        object.__setattr__(self, "digest", hashlib.sha256(line.encode("ascii")).hexdigest())
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ def plan_charts(
     inventory: Inventory,
     settings: KargoSettings,
     version: KargoVersion,
-    ready: Callable[[Chart], None] = lambda _: None,
+    ready: Callable[[Chart], object] = lambda _: None,
     *,
     providers: Providers | None = None,
     folders: tuple[str, str] = ("state", "dist"),
@@ -60,7 +59,7 @@ def plan_charts(
     """Return what is to be written for an inventory: infrastructure first, then a chart for each image.
 
     Args:
-        ready: is given each chart as soon as it is made, in their order, so that work on it can begin.
+        ready: is given each chart as soon as it is made, in any order, so that work on it can begin.
 
         providers: what plugins say of sources and builds; without them no source is watched and no build started.
         folders: those of the state and of our output.
@@ -82,7 +81,7 @@ def plan_image_charts(
     inventory: Inventory,
     settings: KargoSettings,
     version: KargoVersion,
-    ready: Callable[[Chart], None] = lambda _: None,
+    ready: Callable[[Chart], object] = lambda _: None,
     *,
     providers: Providers | None = None,
     folders: tuple[str, str] = ("state", "dist"),
@@ -94,11 +93,11 @@ def plan_image_charts(
     Args:
         others: the Warehouses of the images that are not asked about.
     """
-    charts: list[Chart] = []
+    made: dict[str, Chart] = {}
 
     def take(name: str, documents: tuple[Document, ...]) -> None:
-        charts.append(Chart(name, documents))
-        ready(charts[-1])
+        made[name] = Chart(name, documents)
+        ready(made[name])
 
     planned = plan_warehouses(
         inventory,
@@ -109,7 +108,7 @@ def plan_image_charts(
         _sources(settings, providers, folders),
         others,
     )
-    return Plan(tuple(charts), planned)
+    return Plan(tuple(made[name] for name, _ in planned.warehouses), planned)
 
 
 def _stages(

@@ -155,6 +155,7 @@ def synthesize(
     rendering = _Rendering(root, renderer)
     # Known before any state is read; who renders has its first and slowest chart behind it by then.
     rendering.begin(infrastructure_chart(settings.kargo, version))
+    rendering.flush()
     saves: list[Callable[[], None]] = []
     store = Store(root, settings, ahead=ahead, keep=saves.append)
     images, bases = store.images(), store.bases()
@@ -165,11 +166,13 @@ def synthesize(
         inventory,
         settings.kargo,
         version,
-        rendering.add,
+        rendering.begin,
         providers=providers,
         folders=folders_inside(root, settings),
         author=settings.commit,
     )
+    for chart in plan.charts:
+        rendering.add(chart)
     planned = plan.planned
     broken = {**images.broken, **bases.broken}
     if settings.catalog.enabled:
@@ -297,14 +300,14 @@ class _Rendering:
 
     def add(self, chart: Chart) -> None:
         """Take the next chart of the output, and begin to render it where it is not kept."""
-        self._digests.append(self._take(chart))
+        self._digests.append(self.begin(chart))
+
+    def begin(self, chart: Chart) -> str:
+        """Begin to render a chart that is going to be added, and return its digest."""
+        digest = self._take(chart)
         if len(self._waiting) == _TOGETHER:
             self.flush()
-
-    def begin(self, chart: Chart) -> None:
-        """Begin to render a chart that is going to be added."""
-        self._take(chart)
-        self.flush()
+        return digest
 
     def flush(self) -> None:
         """Hand over what was taken and has not been handed over yet."""

@@ -83,7 +83,6 @@ class _Watch:
     repository: Repository
     check: Check
     image: ManagedImage | WatchedImage
-    git: tuple[GitSubscription, ...]
 
 
 def plan_warehouses(
@@ -98,7 +97,8 @@ def plan_warehouses(
     """Return a Warehouse for every managed image, and for every other that has repoURL and allowTags.
 
     Args:
-        ready: is given each Warehouse and what stands beside it as soon as they are made, with the image's name.
+        ready: is given each Warehouse and what stands beside it as soon as they are made, with the image's name:
+            first those for which no plugin is asked, which may take a while to load.
         stages: makes what stands beside a Warehouse.
         sources: tells what is watched of a managed image's source.
         others: Warehouses that are there already, which the intervals are to keep apart from; their own are told, too.
@@ -118,26 +118,47 @@ def plan_warehouses(
             if missing is not None:
                 outcomes.append(missing)
             else:
-                watches.append(_watch(image, settings, notes, sources))
+                watches.append(_watch(image, settings, notes))
         except UserError as error:
             outcomes.append(Failed(image.name, _named(image.name, error)))
     intervals = stagger((*others, *(watch.check for watch in watches)))
-    written: list[tuple[str, Document]] = []
-    done: list[Check] = []
-    repositories: dict[str, Repository] = {}
-    for watch in watches:
+    written: dict[str, Document] = {}
+    failed: dict[str, Failed] = {}
+    for watch in sorted(watches, key=_needs_plugins):
         name = watch.check.name
         try:
-            document = _warehouse(watch, intervals[name], settings).document(version)
+            git = () if sources is None else _git(watch.image, sources, notes)
+            document = _warehouse(watch, git, intervals[name], settings).document(version)
             beside = _beside(stages, watch, notes)
-            written.append((name, document))
-            done.append(watch.check)
-            repositories.setdefault(watch.check.registry, watch.repository)
         except UserError as error:
-            outcomes.append(Failed(name, _named(name, error)))
+            failed[name] = Failed(name, _named(name, error))
         else:
+            written[name] = document
             ready(name, (document, *beside))
-    return Planned(tuple(written), tuple(done), intervals, repositories, tuple(outcomes), pinned, tuple(notes))
+    done = [watch for watch in watches if watch.check.name in written]
+    return Planned(
+        tuple((watch.check.name, written[watch.check.name]) for watch in done),
+        tuple(watch.check for watch in done),
+        intervals,
+        {watch.check.registry: watch.repository for watch in reversed(done)},
+        (*outcomes, *(failed[watch.check.name] for watch in watches if watch.check.name in failed)),
+        pinned,
+        tuple(notes),
+    )
+
+
+def _needs_plugins(watch: _Watch) -> bool:
+    return isinstance(watch.image, ManagedImage) and watch.image.source is not None
+
+
+def _git(image: ManagedImage | WatchedImage, sources: SourceWatch, notes: list[Note]) -> tuple[GitSubscription, ...]:
+    if not isinstance(image, ManagedImage):
+        return ()
+    try:
+        return sources.of(image)
+    except UnknownPlugin as error:
+        notes.append(Note(image.name, f"its source is not watched: {error.message}"))
+        return ()
 
 
 def _beside(stages: Stages | None, watch: _Watch, notes: list[Note]) -> tuple[Document, ...]:
@@ -162,20 +183,13 @@ def _named(name: str, error: UserError) -> UserError:
     )
 
 
-def _watch(
-    image: ManagedImage | WatchedImage, settings: KargoSettings, notes: list[Note], sources: SourceWatch | None
-) -> _Watch:
+def _watch(image: ManagedImage | WatchedImage, settings: KargoSettings, notes: list[Note]) -> _Watch:
     try:
         repository = Repository.parse(image.repo_url or "")
     except InvalidReference as error:
         raise RefusedByKargo(error.message, field="repoURL", hint=error.hint) from error
-    git: tuple[GitSubscription, ...] = ()
     if isinstance(image, ManagedImage):
         role = Role.MANAGED
-        try:
-            git = () if sources is None else sources.of(image)
-        except UnknownPlugin as error:
-            notes.append(Note(image.name, f"its source is not watched: {error.message}"))
         subscription = _managed_subscription(image)
         interval = max(settings.managed_interval, PUBLIC_FLOORS.get(repository.registry, timedelta()))
     else:
@@ -191,7 +205,7 @@ def _watch(
         requests=requests,
         known_since=image.known_since,
     )
-    return _Watch(role, subscription, repository, check, image, git)
+    return _Watch(role, subscription, repository, check, image)
 
 
 def _managed_subscription(image: ManagedImage) -> ImageSubscription:
@@ -255,7 +269,9 @@ def _literal(pattern: str | None) -> str | None:
     return None if found is None else found[1].replace("\\", "")
 
 
-def _warehouse(watch: _Watch, interval: timedelta, settings: KargoSettings) -> Warehouse:
+def _warehouse(
+    watch: _Watch, git: tuple[GitSubscription, ...], interval: timedelta, settings: KargoSettings
+) -> Warehouse:
     pull_secret = settings.registry_credentials.get(watch.repository.registry)
     return Warehouse(
         metadata=ObjectMeta(
@@ -269,7 +285,7 @@ def _warehouse(watch: _Watch, interval: timedelta, settings: KargoSettings) -> W
             freight_creation_policy=FreightCreationPolicy.AUTOMATIC,
             subscriptions=(
                 Subscription(image=watch.subscription),
-                *(Subscription(git=git) for git in watch.git),
+                *(Subscription(git=each) for each in git),
             ),
         ),
     )
