@@ -90,7 +90,7 @@ def test_a_folder_in_another_repository_has_a_subscription_of_its_own() -> None:
         branch="prod",
         include_paths=("image-factory/",),
         exclude_paths=(STATE, DIST),
-        discovery_limit=5,
+        discovery_limit=1,
     )
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,18 @@ def test_only_the_image_s_own_request_file_is_watched() -> None:
     (item,) = found["spec"]["subscriptions"]
     assert item["git"]["includePaths"] == ["image-factory/known/rebuild-requests/web.yaml"]
     assert (item["git"]["repoURL"], item["git"]["branch"]) == (URL, "main")
+
+
+@pytest.mark.parametrize(
+    ("asked", "hours"), [(timedelta(minutes=5), 0), (timedelta(hours=6), 6), (timedelta(0), 0)], ids=str
+)
+def test_a_request_is_looked_for_as_often_as_settings_say(asked: timedelta, hours: int) -> None:
+    settings = KargoSettings(state_repository=URL, job_image="ghcr.io/acme/tool:1", request_interval=asked)
+
+    interval = beside(managed(), stages(settings))["Warehouse/rebuild-requests-web"]["spec"]["interval"]
+
+    assert interval.startswith(f"{hours}h") == (hours > 0)
+    assert interval.startswith("5m") == (asked == timedelta(minutes=5))
 
 
 @pytest.mark.parametrize("folder", ["/srv/state", "../state"])

@@ -19,8 +19,9 @@ from image_factory_synth.records import GitSubscription
 if TYPE_CHECKING:
     from image_factory_synth.stages import Providers
 
-_SEVERAL = 5
-"""Commits kept in view; those of one interval make one Freight, of the newest."""
+_NEWEST = 1
+"""Commits kept in view. Those of one interval make one Freight, of the newest; for more, Kargo would go further back
+through the history at each look, one commit's changes after the other."""
 _URL = re.compile(r"(?P<scheme>[a-z]+)://(?:[^@/]*@)?(?P<host>[^/]+)/(?P<path>.*)", re.IGNORECASE)
 
 
@@ -70,7 +71,7 @@ class SourceWatch:
             branch=branch,
             include_paths=included,
             exclude_paths=tuple(path for path in ours if any(_covers(shown, path) for shown in included)),
-            discovery_limit=_SEVERAL,
+            discovery_limit=_NEWEST,
         )
 
 

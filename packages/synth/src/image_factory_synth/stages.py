@@ -87,7 +87,8 @@ _ANSWER = "string(response.status) + ' ' + toJSON(response.body ?? '')[:300]"
 """What is shown of a refusal: a status alone says nothing of which input or token it was for."""
 _SHOWS_ANSWERS = KargoVersion(1, 11)
 """The first Kargo that shows of an answer what it is told to."""
-_LOOK = timedelta(minutes=5)
+_SECOND = timedelta(seconds=1)
+"""Kargo takes no interval below it."""
 
 
 class Providers(Protocol):
@@ -216,7 +217,7 @@ class Stages:
         return Warehouse(
             metadata=self._named(prefixed(REQUESTS_ROLE, image.name), REQUESTS_ROLE),
             spec=WarehouseSpec(
-                interval=_spread(image.name),
+                interval=_spread(image.name, self.settings.request_interval),
                 freight_creation_policy=FreightCreationPolicy.AUTOMATIC,
                 subscriptions=(Subscription(git=git),),
             ),
@@ -314,9 +315,9 @@ def _requests_folder(folder: str, state_dir: str) -> PurePosixPath:
     return PurePosixPath(folder) / inside / state_path(REQUESTS, "any").parent
 
 
-def _spread(name: str) -> timedelta:
+def _spread(name: str, interval: timedelta) -> timedelta:
     """Return how often a request is looked for, so that hundreds of Warehouses do not clone in one second."""
-    return stagger([Check(name=name, registry="", interval=_LOOK, requests=0)])[name]
+    return stagger([Check(name=name, registry="", interval=max(interval, _SECOND), requests=0)])[name]
 
 
 def _direct(warehouse: str) -> RequestedFreight:

@@ -85,6 +85,8 @@ class KargoSettings(Record):
     """How often base and external images are asked for; never more than once a day."""
     managed_interval: Duration = Field(default=timedelta(minutes=5), examples=["5m"])
     """How often managed images are asked for; public registries have a floor of their own."""
+    request_interval: Duration = Field(default=timedelta(minutes=5), examples=["1h"])
+    """How often the cluster looks for the requests of each managed image, where no webhook tells it of one."""
     git_credentials: Label = Field(default="github-credentials", examples=["github-credentials"])
     """The Secret with the credentials for git."""
     credentials: dict[Plain, SecretSettings] = Field(
