@@ -318,9 +318,10 @@ def test_a_conflict_keeps_the_last_output(folder: Path) -> None:
     base = BaseState(configuration=base_configuration("web", Reference.parse("web:1")))
     (folder / "state" / "base-images" / "web.yaml").write_text(dump(base))
 
-    with pytest.raises(Conflict, match="'web'"):
+    with pytest.raises(Conflict, match="'web'") as caught:
         run(folder)
 
+    assert str(caught.value.location) == f"{folder}/images.yaml:2"
     assert output.read_bytes() == before
 
 

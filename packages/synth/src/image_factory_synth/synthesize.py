@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from image_factory.errors import ImageFactoryError, Location
+from image_factory.errors import Conflict, ImageFactoryError, Location
+from image_factory.model.image_state import BaseState, ImageState
 from image_factory.model.settings import Settings
 from image_factory.oci.reference import Repository
 from image_factory.shell.images_file import load_images_text
@@ -18,7 +19,7 @@ from image_factory.state.images_yaml import ImagesFile, read_images
 from image_factory.state.layout import OUTPUT_FILE
 from image_factory.usecases.outcome import Failed, Skipped
 from image_factory_synth.charts import Chart, Plan, infrastructure_chart, plan_charts
-from image_factory_synth.data import merge
+from image_factory_synth.data import Inventory, merge
 from image_factory_synth.kept_plan import FIRST_CHART, KeptChart, KeptImage, KeptPlan, kept_images
 from image_factory_synth.rendered import load_rendered, replace_file, save_rendered
 from image_factory_synth.schedule import Budget, Traffic, traffic
@@ -159,9 +160,7 @@ def synthesize(
     saves: list[Callable[[], None]] = []
     store = Store(root, settings, ahead=ahead, keep=saves.append)
     images, bases = store.images(), store.bases()
-    inventory = merge(
-        (entry.enrollment for entry in enrolled.enrollments), images.records.values(), bases.records.values()
-    )
+    inventory = _merged(enrolled, images.records.values(), bases.records.values())
     plan = plan_charts(
         inventory,
         settings.kargo,
@@ -249,6 +248,16 @@ def _read_images(path: Path) -> tuple[str, ImagesFile]:
         # Nothing of it can be read. An output without any image would have the cluster drop them all.
         raise images.problems[0]
     return text, images
+
+
+def _merged(enrolled: ImagesFile, images: Iterable[ImageState], bases: Iterable[BaseState]) -> Inventory:
+    """Return the inventory; a conflict names the line of the first entry that it is about."""
+    try:
+        return merge((entry.enrollment for entry in enrolled.enrollments), images, bases)
+    except Conflict as error:
+        about = (entry.location for entry in enrolled.enrollments if f"{entry.enrollment.name!r} is " in error.message)
+        error.location = next(about, None)
+        raise
 
 
 def _placed(planned: Planned, images: str, file: str) -> tuple[Failed, ...]:
