@@ -31,6 +31,8 @@ from types import TracebackType
 from typing import Any, Self
 
 SOURCES = Path(__file__).with_name("judge")
+MODULES = Path(__file__).parents[3] / "shared" / "goproxy"
+"""Where Go modules may lie that no proxy serves, as Go's own cache holds downloads."""
 BUILD_TIMEOUT = 900
 """Seconds. A cold build takes two to three minutes on two cores."""
 
@@ -188,11 +190,16 @@ def _copy(folder: Path, to: Path) -> None:
 
 def _go(*command: str) -> str:
     """Return what a command of Go prints. Raises CannotJudge with the first thing that it complains of."""
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off", "GOTOOLCHAIN": "local"}
+    modules = Path(os.environ.get("IMAGE_FACTORY_GOPROXY") or MODULES)
+    if modules.is_dir():
+        asked = subprocess.run(["go", "env", "GOPROXY"], capture_output=True, text=True, check=False).stdout.strip()
+        environment["GOPROXY"] = ",".join(filter(None, (modules.resolve().as_uri(), asked)))
     try:
         done = subprocess.run(
             ["nice", "go", *command],
             cwd=SOURCES,
-            env={**os.environ, "CGO_ENABLED": "0", "GOWORK": "off", "GOTOOLCHAIN": "local"},
+            env=environment,
             capture_output=True,
             text=True,
             timeout=BUILD_TIMEOUT,
