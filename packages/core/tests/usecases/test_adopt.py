@@ -21,6 +21,7 @@ from image_factory.usecases.coordinate import coordinate
 from image_factory.usecases.dispatch import claim, dispatch
 from image_factory.usecases.explain import explain
 from image_factory.usecases.handover import Handover
+from image_factory.usecases.hold import hold, release
 from image_factory.usecases.observe import observe
 from image_factory.usecases.outcome import Done, Failed, Skipped
 from image_factory.usecases.rebuild import claim_order, order_rebuild
@@ -399,3 +400,50 @@ def test_what_waited_for_a_parent_has_its_time_from_the_parents_end(world: Any) 
     world.later(minutes=1)
     settled(world)
     assert known(world).status is RequestStatus.FAILED
+
+
+# --- holds -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_digest", [False, True], ids=["the image", "a digest that it is built with"])
+def test_a_hold_takes_back_what_kargo_has_not_started(world: Any, builds: Builds, is_digest: bool) -> None:
+    request = known(world)
+    subject = request.digests[0].digest if is_digest else "web"
+    bench = kargo(world)
+
+    held = hold(bench, subject, reason="it breaks the shop")
+    bench.store.apply(held.changes)
+
+    assert (known(world).status, known(world).problem) == (
+        *(RequestStatus.CANCELLED, "held before the cluster started it: it breaks the shop"),
+    )
+    assert held.outcomes[-1] == Done("web", (f"request {request.request_id} is taken back from the cluster",))
+    assert settled(world).changes == ()
+    assert read_status(kargo(world)).images["web"].rebuild is Reason.HELD
+
+    world.later(hours=2)
+    bench = kargo(world)
+    bench.store.apply(release(bench, subject).changes)
+    assert decide(world).status is RequestStatus.REQUESTED, "what is held no more is requested anew, without a wait"
+    assert known(world).request_id != request.request_id
+
+
+def test_a_build_that_kargo_had_started_when_it_was_held_is_recorded(world: Any, builds: Builds) -> None:
+    promote(builds, known(world))
+    bench = kargo(world)
+    bench.store.apply(hold(bench, "web", reason="it breaks the shop").changes)
+
+    settled(world)
+
+    assert (known(world).status, known(world).problem) == (RequestStatus.DISPATCHED, None)
+
+
+def test_a_hold_takes_nothing_back_that_this_program_starts_or_a_person_ordered(world: Any, builds: Builds) -> None:
+    embedded = world.bench()
+    embedded.store.apply(hold(embedded, "web", reason="it breaks the shop").changes)
+    assert known(world).status is RequestStatus.REQUESTED
+
+    bench = kargo(world)
+    bench.store.apply(bench.store.plan(requests=[known(world).model_copy(update={"triggered_by": "emergency"})]))
+    bench.store.apply(hold(bench, "web", reason="it breaks the shop, and more").changes)
+    assert known(world).status is RequestStatus.REQUESTED

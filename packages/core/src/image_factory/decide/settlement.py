@@ -26,6 +26,8 @@ PUBLICATION_TIME = timedelta(minutes=30)
 CLOCK_SKEW = timedelta(minutes=5)
 """How far a registry's clock may be behind ours."""
 LATEST = "latest"
+WITHDRAWN = "held before the cluster started it"
+"""How the problem of a request begins that a hold has taken back from the cluster."""
 
 REQUESTED = "requested"
 STARTED = "started"
@@ -109,9 +111,10 @@ def judge_start(request: RebuildRequest, *, now: datetime, timeout: timedelta, i
 
 
 def is_given_up(request: RebuildRequest) -> bool:
-    """Return whether a request failed only because no run of it was known in time: a late one may still come."""
-    is_unstarted = request.status is RequestStatus.FAILED and request.dispatch is None
-    return is_unstarted and (request.problem or "").startswith(NOT_STARTED)
+    """Return whether a request ended only because no run of it was known: a late one may still come."""
+    if request.dispatch is not None or request.status not in (RequestStatus.FAILED, RequestStatus.CANCELLED):
+        return False
+    return (request.problem or "").startswith((NOT_STARTED, WITHDRAWN))
 
 
 def _word(message: str, expected: str) -> str:

@@ -6,16 +6,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from image_factory.decide.backoff import BY_POLICY
+from image_factory.decide.settlement import WITHDRAWN
 from image_factory.errors import Conflict, ImageFactoryError, InvalidReference, NotFound, UserError
 from image_factory.model.duration import parse_duration
 from image_factory.model.enrollment import Kind
 from image_factory.model.event import one_line, shorten
 from image_factory.model.hold import Hold
 from image_factory.model.image_state import BaseState, parse_time
+from image_factory.model.request import RebuildRequest, RequestStatus
 from image_factory.oci.reference import Digest
 from image_factory.shell.store import FileChange
 from image_factory.state.layout import HOLDS
 from image_factory.usecases.outcome import Done, Outcome, Skipped
+from image_factory.usecases.requests import plan_requests
 from image_factory.usecases.workbench import Workbench
 
 MAX_REASON = 500
@@ -87,7 +91,27 @@ def hold(bench: Workbench, subject: str, *, reason: str, until: datetime | None 
         sentence += f" (before: {old.reason})"
     users = ", ".join(base.name for base in bench.store.bases().records.values() if digest in set(_digests(base)))
     named = [f"a digest of {users}"] if users and digest else []
-    return Held((Done(image or digest or name, (sentence, *named)),), bench.store.plan(holds=[new]))
+    taken = _withdrawn(bench, new, now)
+    outcomes = [Done(image or digest or name, (sentence, *named))]
+    outcomes += [Done(one.name, (f"request {one.request_id} is taken back from the cluster",)) for one in taken]
+    return Held(tuple(outcomes), (*bench.store.plan(holds=[new]), *plan_requests(bench, taken)))
+
+
+def _withdrawn(bench: Workbench, new: Hold, now: datetime) -> list[RebuildRequest]:
+    """Return the requests that Kargo is to start and a hold takes back: it knows of none, and reads them alone.
+
+    What a person or an emergency ordered goes on, as it does where this program starts builds.
+    """
+    if bench.settings.starts_builds:
+        return []
+    update = {"status": RequestStatus.CANCELLED, "finished_at": now, "problem": f"{WITHDRAWN}: {new.reason}"}
+    return [
+        request.model_copy(update=update)
+        for request in bench.store.requests().records.values()
+        if request.status is RequestStatus.REQUESTED
+        and request.triggered_by == BY_POLICY
+        and (request.name == new.image or new.digest in {pinned.digest for pinned in request.digests})
+    ]
 
 
 def release(bench: Workbench, subject: str) -> Held:

@@ -153,7 +153,7 @@ def _guarded(
         )
     fields = {"image": request.name, "op": "settle", "request": request.request_id, "hint": error.hint}
     log.error(str(error), extra={**fields, "reported": True})
-    if request.status in (RequestStatus.NEEDS_APPROVAL, RequestStatus.FAILED) or request.waits_for:
+    if request.status is RequestStatus.NEEDS_APPROVAL or request.waits_for or not request.status.is_open:
         return _Answer(request, Failed(request.name, error))  # it keeps no place, and has no time
     verdict = judge_run(request, None, now=now, timeout=bench.settings.build_timeout)
     if verdict.status is RequestStatus.TIMED_OUT:
