@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -14,6 +15,7 @@ from image_factory.model.event import Event, EventKind
 from image_factory.plugins import load_plugins
 from image_factory_server.answers import Refused
 from image_factory_server.body import MAX_BODY
+from image_factory_server.counts import Counts
 from image_factory_server.emergencies import read_order_body
 
 if TYPE_CHECKING:
@@ -200,6 +202,16 @@ def test_a_token_with_another_s_signature_is_answered_with_401(site: Site, api: 
     assert untouched(site)
 
 
+def test_many_forged_tokens_have_their_issuer_asked_once(site: Site, api: httpx.Client) -> None:
+    site.issuer.exchanges.clear()
+
+    for number in range(5):
+        forged = site.issuer.token(kid=f"no-such-key-{number}")
+        assert api.post(PATH, json=GOOD, headers={"Authorization": f"Bearer {forged}"}).status_code == 401
+
+    assert len(site.issuer.exchanges) == 2
+
+
 def test_somebody_whom_config_yaml_does_not_name_is_answered_with_403_and_written_down(
     site: Site, api: httpx.Client, bearer: Bearer
 ) -> None:
@@ -339,6 +351,19 @@ def test_orders_are_counted(site: Site, api: httpx.Client, bearer: Bearer) -> No
 
     assert 'image_factory_emergency_rebuilds_total{outcome="granted"} 1\n' in text
     assert 'image_factory_emergency_rebuilds_total{outcome="refused"} 1\n' in text
+
+
+def test_an_order_that_cannot_be_counted_is_given_all_the_same(
+    site: Site, serving: Serving, bearer: Bearer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "image-factory.prom"
+    file.write_text("buy milk\n")
+
+    answer = serving(site.desk(counts=Counts(file))).post(PATH, json=GOOD, headers=bearer())
+
+    assert answer.status_code == 202
+    assert "not counted" in caplog.text
+    assert file.read_text() == "buy milk\n"
 
 
 def test_a_folder_that_cannot_be_read_is_answered_as_json(site: Site, api: httpx.Client, bearer: Bearer) -> None:

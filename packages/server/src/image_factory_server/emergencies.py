@@ -107,7 +107,7 @@ def _either(fields: set[str]) -> set[str]:
 
 def _identified(desk: Desk, token: str) -> Identity:
     bench = desk.workbench()
-    identity = identify_bearer(bench, token, http=desk.http)
+    identity = identify_bearer(bench, token, http=desk.issuers)
     if identity.doubt:
         raise doubted(identity.doubt)
     return identity
@@ -132,7 +132,7 @@ def _ordered(desk: Desk, order: Order, identity: Identity) -> JSONResponse:
             raise refused_by(error, field="base" if order.base else "images") from error
         except ImageFactoryError as error:
             raise refused_by(error, rest=_answer(*kept[-1]) if kept else {}) from error
-        desk.counts.add(found.samples)
+        desk.count(found.samples)
     telling = BackgroundTask(_tell, desk, bench, found)
     answer = _answer(found, committed)
     if found.refusal is not None:
