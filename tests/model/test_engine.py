@@ -10,10 +10,7 @@ import contextlib
 import json
 import logging
 import os
-import shutil
-import tempfile
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 import yaml
@@ -30,6 +27,7 @@ from image_factory.ports import RunStatus
 from image_factory.shell.http import HttpClient
 from image_factory.testing.clock import FixedClock
 from image_factory.testing.engine_world import EnginePlugin, EngineWorld, FaultyStore, Killed, Kind, Started
+from image_factory.testing.quick_folder import quick_folder
 from image_factory.usecases.run import Manner, Ran, run
 from image_factory.usecases.workbench import Workbench
 
@@ -50,7 +48,8 @@ class Engine(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         logging.disable(logging.CRITICAL)
-        self.folder = Path(tempfile.mkdtemp(prefix="image-factory-model-"))
+        self.room = contextlib.ExitStack()
+        self.folder = self.room.enter_context(quick_folder("image-factory-model-"))
         self.clock = FixedClock()
         self.world = EngineWorld(self.clock)
         self.moves = 0
@@ -81,7 +80,7 @@ class Engine(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "folder"):
             self.settle_all()
-            shutil.rmtree(self.folder)
+            self.room.close()
         logging.disable(logging.NOTSET)
 
     def bench(self) -> Workbench:
