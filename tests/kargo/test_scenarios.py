@@ -149,6 +149,24 @@ def test_a_controller_that_restarts_while_it_dispatches_starts_what_counts_as_on
     assert [(each["requestId"], each["result"]) for each in history] == [(first.request_id, "succeeded")]
 
 
+def test_a_kargo_that_was_away_starts_the_request_that_stands_and_none_before_it(world: World, steps: Steps) -> None:
+    world.configure(retryDelay="10m", coordinationWindow="0s")
+    cluster = world.begin(steps, world.managed("web", "FROM alpine:3.22\n", rebuildDelay="0s"))
+    world.move(cluster, ALPINE, "next")
+    cluster.is_down = True
+
+    cluster.advance(12 * MINUTE)
+    first = world.request("web")["requestId"]
+    cluster.advance(45 * MINUTE)
+    assert world.builds == []
+    cluster.is_down = False
+    cluster.advance(40 * MINUTE)
+
+    (build,) = world.builds
+    assert build.request_id != first
+    assert world.request("web")["requestId"] == build.request_id
+
+
 def test_a_build_of_a_parent_lets_its_child_be_built_on_it(world: World, steps: Steps) -> None:
     parent = world.managed("parent", "FROM alpine:3.22\n", rebuildDelay="0s")
     child = world.managed("child", "FROM ghcr.io/acme/parent:latest\n", rebuildDelay="0s")

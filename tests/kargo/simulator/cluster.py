@@ -67,6 +67,8 @@ class Cluster:
     ticks: dict[str, datetime] = field(default_factory=dict)
     """When each CronJob ran last."""
     suspended: set[str] = field(default_factory=set)
+    is_down: bool = False
+    """Whether Kargo's controllers are away: Jobs run, and nothing looks or promotes."""
     told: dict[tuple[str, str, str], str] = field(default_factory=dict)
     """Of each git subscription: the commit that receivers were last told of."""
 
@@ -158,14 +160,15 @@ class Cluster:
         return matches_paths(include, exclude, touched(self.repositories(subscription["repoURL"]), known, tip))
 
     def _look(self) -> None:
-        for document in self.resources.all("Warehouse"):
+        for document in () if self.is_down else self.resources.all("Warehouse"):
             warehouse = self.warehouses.setdefault(name_of(document), Warehouse(name_of(document)))
             generation = self.resources.generations["Warehouse", warehouse.name]
             is_new = generation > warehouse.generation
             if is_new or warehouse.due is None or warehouse.due <= self.clock.now():
                 self._discover(document, warehouse, is_new=is_new)
                 warehouse.generation = generation
-        self.stages.settle()
+        if not self.is_down:
+            self.stages.settle()
 
     def _discover(self, document: Document, warehouse: Warehouse, *, is_new: bool) -> None:
         now = self.clock.now()
@@ -206,7 +209,8 @@ class Cluster:
 
     def _next(self) -> datetime:
         """Return when something is due again."""
-        due = [each.due for each in self.warehouses.values() if each.due is not None]
+        looks = () if self.is_down else self.warehouses.values()
+        due = [each.due for each in looks if each.due is not None]
         for cron in self.resources.all("CronJob"):
             due.append(next_tick(cron["spec"]["schedule"], self.ticks[name_of(cron)]))
         return min(due)
