@@ -51,13 +51,16 @@ REQUEST = RebuildRequest(
 
 
 class Ci(RestServer):
-    """Starts every build that it is asked for."""
+    """Starts every build that it is asked for, or refuses it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.builds: list[dict[str, Any]] = []
+        self.refusal: dict[str, str] | None = None
 
     def respond(self, request: Request) -> Reply:
+        if self.refusal is not None:
+            return Reply(422, json.dumps(self.refusal, indent=2).encode(), {"Content-Type": "application/json"})
         self.builds.append({**json.loads(request.body), "authorization": request.headers.get("authorization")})
         return Reply(204, b"", {})
 
@@ -169,12 +172,14 @@ def test_a_file_that_holds_its_status_alone_is_read(judge: Judge, ci: Ci, reposi
 
 
 def test_a_refusal_ends_the_promotion_and_shows_the_answer(judge: Judge, ci: Ci, repositories: GitServer) -> None:
-    ci.trouble(422)
+    ci.refusal = {"message": "Unexpected inputs", "status": "422"}
 
     answer = trigger(judge, ci, repositories, dump(REQUEST))
 
     assert answer["phase"] == "Failed"
-    assert "422" in answer["message"]
+    assert "(422)" in answer["message"]
+    assert "request 12: {" in answer["message"]
+    assert "Unexpected inputs" in answer["message"]
 
 
 KUSTOMIZATION = "images:\n- name: ghcr.io/acme/web\n  newTag: 1.0.0\n"

@@ -83,7 +83,10 @@ _INPUTS = {
     BASE_IMAGE: "baseImage",
 }
 """Our inputs, and what of the request they are."""
-_ANSWER = "string(response.status) + ' ' + toJSON(response.body ?? '')[:300]"
+_ANSWER = Expression(
+    f'"request " + ${{{{ toJSON(outputs.{_TASK}.{REQUEST}.requestId) }}}} + ": "'
+    ' + replace(toJSON(response.body ?? ""), "\\n", "")[:300]'
+)
 """What is shown of a refusal: a status alone says nothing of which input or token it was for."""
 _SHOWS_ANSWERS = KargoVersion(1, 11)
 """The first Kargo that shows of an answer what it is told to."""
