@@ -247,6 +247,11 @@ def test_a_check_of_what_was_never_written_ends_with_2(folder: Path, capsys: pyt
     assert "image-factory synth writes it" in capsys.readouterr().err
 
 
+def test_a_check_takes_no_flag_that_it_would_pass_over(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["synth", "--check", "--diff", "--report"]) == 2
+    assert "nothing to show by --diff and --report" in capsys.readouterr().err
+
+
 def test_without_kubectl_a_check_by_the_cluster_ends_with_5(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -73,6 +73,9 @@ def command(
     flags = {"namespace": namespace, "base_interval": base_interval, "managed_interval": managed_interval}
     settings = {f"kargo.{name}": value for name, value in flags.items()}
     if only_check:
+        idle = [name for name, is_set in (("--diff", with_diff), ("--report", with_report)) if is_set]
+        if idle:
+            raise click.UsageError(f"--check renders nothing, so there is nothing to show by {' and '.join(idle)}")
         return _check_file(directory, settings, kargo_version, crds, server=server, as_json=as_json)
     synth = functools.partial(
         _synth(),
