@@ -69,7 +69,13 @@ def test_a_base_that_moves_leads_to_one_build_after_its_delay_and_the_build_to_a
     assert causes(world, "web") == ["alpine-3-22"]
     analyzed = [job.arguments for job in cluster.jobs if job.command == "analyze"]
     assert f"--digest={digest}" in analyzed[-1], "what was built is analyzed"
-    cluster.advance(HOUR)
+    freight = cluster.freight_of("web")
+    cluster.apply(world.manifests())
+    watched = cluster.resources.get("Warehouse", "web")["spec"]["subscriptions"][0]["image"]
+    assert watched["imageSelectionStrategy"] == "SemVer", "once there are versions they are followed"
+    cluster.advance(30 * MINUTE)
+    assert [each.images[0].tag for each in cluster.freight_of("web")] == [*["latest"] * len(freight), "1.0.1"]
+    assert world.image("web")["currentVersion"] == "1.0.1"
     assert len(world.builds) == 1
     failed = [
         each for stage in cluster.stages.stages.values() for each in stage.promotions if each.phase != "Succeeded"
@@ -89,7 +95,7 @@ def test_two_bases_that_move_within_a_window_lead_to_one_build_with_both_causes(
     (build,) = world.builds
     assert build.bases == {NODE: node, ALPINE: alpine}
     assert sorted(each["base"] for each in world.request("web")["causes"]) == ["alpine-3-22", "node-22"]
-    cluster.advance(HOUR)
+    cluster.advance(30 * MINUTE)
     assert len(world.builds) == 1
 
 
