@@ -63,6 +63,9 @@ FILES = {
     "a list": File("a.yaml", "a:\n- b: web\n  tag: 1.0.0\n- b: api\n  tag: 9\n", "yaml-update", ("a.0.tag",)),
     "a key with a dot": File("a.yaml", "acme.io/tag: 1.0.0\n", "yaml-update", ("acme\\.io/tag",)),
     "a whole reference": File("a.yaml", f"image: {WEB}:1.0.0\n", "yaml-update", ("image",)),
+    "a reference that pins a digest": File(
+        "a.yaml", f"image: {WEB}:1.0.0@sha256:{'0' * 64}\n", "yaml-update", ("image",)
+    ),
     "a digest": File("a.yaml", f"image:\n  digest: sha256:{'0' * 64}\n", "yaml-update", ("image.digest",)),
     "two keys": File("a.yaml", "a:\n  tag: 1.0.0\nb:\n  tag: 1.0.0\n", "yaml-update", ("a.tag", "b.tag")),
     "anchors elsewhere": File("a.yaml", "x: &x {a: 1}\ny: *x\na:\n  tag: 1.0.0\n", "yaml-update", ("a.tag",)),
@@ -124,18 +127,18 @@ def git(folder: Path, *words: str) -> str:
 def test_kargo_changes_a_file_as_we_do(judge: Judge, file: File, tmp_path: Path) -> None:
     updater = PLUGINS.updater_named(file.type)
     target = Target(Repository.parse(WEB), file.path, file.keys)
-    is_digest = "digest" in file.text
+    is_pinned = "sha256:" in file.text
     with GitServer(tmp_path / "repositories") as server:
         server.create("deploy.git", {file.path: file.text, "other.yaml": file.text})
         where = server.path("deploy.git")
         before = file.text
-        for tag in SHORT[:1] if is_digest else TAGS if file.path in EVERY_TAG else SHORT:
+        for tag in SHORT[:1] if is_pinned else TAGS if file.path in EVERY_TAG else SHORT:
             answer = carry(judge, server, file, tag)
 
             assert answer["phase"] == "Succeeded", answer
             after = git(where, "show", f"main:{file.path}")
             assert git(where, "diff", "--name-only", "main~1", "main").split() == [file.path]
-            expected = updater.replace(before, target, ImageVersion(tag, DIGEST if is_digest else None))
+            expected = updater.replace(before, target, ImageVersion(tag, DIGEST if is_pinned else None))
             assert list(yaml.safe_load_all(after)) == list(yaml.safe_load_all(expected)), tag
             before = after
 

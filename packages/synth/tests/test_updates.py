@@ -137,17 +137,25 @@ def test_branches_and_ways_of_one_repository_are_groups_of_one_stage() -> None:
 
 
 def test_what_was_written_at_a_key_is_read_again_before_it_is_pushed() -> None:
-    _, edit, check, _ = only(written({"path": "v.yaml", "type": "yaml-update", "keys": ["a.0.acme\\.io/tag", "image"]}))
+    entry = {"path": "v.yaml", "type": "yaml-update", "keys": ["a.0.acme\\.io/tag", "image"]}
+
+    _, before, edit, check, _ = only(written(entry))
 
     assert check["if"] == f"${{{{ success() && status('{edit['as']}') == 'Succeeded' }}}}"
-    assert check["config"]["path"] == edit["config"]["path"]
+    assert before["config"]["path"] == check["config"]["path"] == edit["config"]["path"]
     first, second = (output["fromExpression"] for output in check["config"]["outputs"])
-    assert first.startswith(
-        '$env["a"][0]["acme.io/tag"] == ${{ toJSON(imageFrom("ghcr.io/acme/web").Tag) }} ? true : int('
-    )
-    assert second.startswith(
-        '$env["image"] == ${{ toJSON("ghcr.io/acme/web:" + imageFrom("ghcr.io/acme/web").Tag) }} ?'
-    )
+    assert first.startswith('$env["a"][0]["acme.io/tag"] == ${{ toJSON(imageFrom("ghcr.io/acme/web").Tag) }} ? true')
+    assert second.startswith('$env["image"] == ${{ toJSON("ghcr.io/acme/web:" + imageFrom("ghcr.io/acme/web").Tag + ')
+
+
+def test_a_reference_that_pins_a_digest_stays_pinned() -> None:
+    _, before, edit, _, _ = only(written({"path": "v.yaml", "type": "yaml-update", "key": "image"}))
+
+    assert before["continueOnError"] is True, "a file that cannot be read is the edit's to complain of"
+    assert before["config"]["outputs"] == [{"name": "key1", "fromExpression": 'string($env["image"])'}]
+    (update,) = edit["config"]["updates"]
+    assert f"outputs['{before['as']}']?.key1" in update["value"]
+    assert '"@" + imageFrom("ghcr.io/acme/web").Digest' in update["value"]
 
 
 def test_a_file_that_cannot_be_changed_stops_no_other_and_is_told_of_in_the_end() -> None:

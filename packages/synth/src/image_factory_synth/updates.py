@@ -11,6 +11,8 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
+from types import MappingProxyType
 from typing import Protocol
 
 from image_factory.errors import ImageFactoryError, UserError
@@ -66,8 +68,8 @@ class _Group:
     branch: str
     mode: str
     message: Expression
-    edits: tuple[tuple[Step, Step | None], ...]
-    """What changes a file, and what fails where it is not changed as it was meant."""
+    edits: tuple[tuple[Step | None, Step, Step | None], ...]
+    """What reads a file, what changes it, and what fails where it is not changed as it was meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,7 @@ class Carrier:
         for update in updates:
             ways.setdefault((update.branch, update.mode), []).append(update)
         groups: list[_Group] = []
+        next_number = count(1)
         for (branch, mode), entries in ways.items():
             folder = "./consumer" if not groups else f"./consumer-{len(groups) + 1}"
             try:
@@ -134,7 +137,7 @@ class Carrier:
             except ImageFactoryError as error:
                 note(f"{place.path} is not carried to a new version by Kargo: {error.message}")
                 continue
-            edits = tuple(edit for entry in entries for edit in _edits(updater, entry, repo_url, folder))
+            edits = tuple(edit for entry in entries for edit in _edits(updater, entry, repo_url, folder, next_number))
             message = _message(image.name, [entry.path for entry in entries], place.path, repo_url)
             groups.append(_Group(folder, url, branch, mode, message, edits))
         alone = sum(len(group.edits) for group in groups) < 2 or self.version < _FAILS
@@ -142,7 +145,9 @@ class Carrier:
         edited: list[str] = []
         for group in groups:
             steps.append(self._clone(group))
-            for edit, check in group.edits:
+            for before, edit, check in group.edits:
+                if before is not None:
+                    steps.append(before)
                 edited.append(f"edit-{len(edited) + 1}")
                 # One file that is not as it was, such as without the key, keeps no other back.
                 tolerant = None if alone else True
@@ -232,25 +237,72 @@ def _report(edited: Sequence[str]) -> Step:
     )
 
 
-def _edits(updater: FileUpdater, update: Update, repo_url: str, folder: str) -> Iterator[tuple[Step, Step | None]]:
+def _edits(
+    updater: FileUpdater, update: Update, repo_url: str, folder: str, numbers: Iterator[int]
+) -> Iterator[tuple[Step | None, Step, Step | None]]:
     keys = update.keys or ((update.key,) if update.key else ())
     try:
         steps = updater.promotion_steps(Target(Repository.parse(repo_url), update.path, keys))
     except UserError as error:
         raise _NoStep from error
     for step in steps:
-        edit = _edit(step, repo_url, folder)
-        yield edit, _check(step, repo_url, edit) if step.uses == _YAML_UPDATE else None
+        if step.uses != _YAML_UPDATE:
+            yield None, _edit(step, repo_url, folder), None
+            continue
+        before = _look(step, repo_url, folder, f"before-{next(numbers)}")
+        pins = {} if before is None or before.alias is None else _pins(step, repo_url, before.alias)
+        edit = _edit(step, repo_url, folder, pins)
+        yield before, edit, _check(step, repo_url, edit, pins)
 
 
-def _edit(step: PromotionStep, repo_url: str, folder: str) -> Step:
+def _look(step: PromotionStep, repo_url: str, folder: str, alias: str) -> Step | None:
+    """Return the step that reads what stands at the keys of whole references: one that pins a digest stays pinned."""
+    keys = [str(update["key"]) for update in _updates(step) if update["value"] is ImageField.REFERENCE]
+    if not keys:
+        return None
+    outputs = tuple(
+        {"name": f"key{number}", "fromExpression": f"string({_accessor(key)})"} for number, key in enumerate(keys, 1)
+    )
+    config = {"path": _file(step, folder), "outputs": outputs}
+    return Step(uses="yaml-parse", alias=alias, continue_on_error=True, config=config)
+
+
+def _pins(step: PromotionStep, repo_url: str, alias: str) -> Mapping[str, str]:
+    """Return key → the expression for the digest that is to follow its reference; nothing where none stood there."""
+    keys = [str(update["key"]) for update in _updates(step) if update["value"] is ImageField.REFERENCE]
+    digest = f'"@" + {_found(ImageField.DIGEST, repo_url)}'
+    return {
+        key: f'((outputs[\'{alias}\']?.key{number} ?? "") contains "@" ? {digest} : "")'
+        for number, key in enumerate(keys, 1)
+    }
+
+
+def _edit(step: PromotionStep, repo_url: str, folder: str, pins: Mapping[str, str] = MappingProxyType({})) -> Step:
     config = {str(key): _filled(value, repo_url) for key, value in step.config.items()}
-    path = step.config.get("path", ".")
-    config["path"] = folder if path == "." else f"{folder}/{path}"
+    if pins:
+        config["updates"] = tuple(
+            {"key": update["key"], "value": Expression(f"${{{{ quote({_meant(update, repo_url, pins)}) }}}}")}
+            if update["key"] in pins
+            else {str(key): _filled(value, repo_url) for key, value in update.items()}
+            for update in _updates(step)
+        )
+    config["path"] = _file(step, folder)
     return Step(uses=step.uses, config=config, condition=_is_version(repo_url) if _names_tag(step.config) else None)
 
 
-def _check(step: PromotionStep, repo_url: str, edit: Step) -> Step:
+def _file(step: PromotionStep, folder: str) -> str:
+    path = step.config.get("path", ".")
+    return folder if path == "." else f"{folder}/{path}"
+
+
+def _meant(update: Mapping[str, object], repo_url: str, pins: Mapping[str, str]) -> str:
+    """Return the expression for what a key is to hold."""
+    key, value = str(update["key"]), update["value"]
+    meant = _found(value, repo_url) if isinstance(value, ImageField) else literal(str(value))
+    return f"{meant} + {pins[key]}" if key in pins else meant
+
+
+def _check(step: PromotionStep, repo_url: str, edit: Step, pins: Mapping[str, str]) -> Step:
     """Return the step that reads a file again and fails unless its keys hold what was written.
 
     `yaml-update` writes over the rest of the line: of a mapping in braces it leaves half, of a block of text the old
@@ -259,10 +311,9 @@ def _check(step: PromotionStep, repo_url: str, edit: Step) -> Step:
     assert edit.config is not None
     outputs: list[dict[str, object]] = []
     for number, update in enumerate(_updates(step), 1):
-        key, value = str(update["key"]), update["value"]
-        meant = _found(value, repo_url) if isinstance(value, ImageField) else literal(str(value))
+        key = str(update["key"])
         complaint = literal(f"{key} does not hold what was written: give it a line of its own in block style")
-        is_meant = f"{_accessor(key)} == ${{{{ toJSON({meant}) }}}}"
+        is_meant = f"{_accessor(key)} == ${{{{ toJSON({_meant(update, repo_url, pins)}) }}}}"
         # An expression has no other way to fail with words.
         outputs.append({"name": f"key-{number}", "fromExpression": Expression(f"{is_meant} ? true : int({complaint})")})
     return Step(uses="yaml-parse", config={"path": edit.config["path"], "outputs": tuple(outputs)})
