@@ -164,6 +164,8 @@ def explored(points: tuple[Point, ...], how: Fault) -> list[Point]:
     chosen = {point.number for at, point in enumerate(requests) if (at - SEED) % every == 0 or "POST" in str(point)}
     if how is not Fault.LOSE:
         chosen |= {point.number for point in points if (point.number - SEED) % EVERY == 0}
+        # The last one: between a commit and what git's index knows of it.
+        chosen |= set([point.number for point in points if "--index-info" in point.what][-1:])
     return [point for point in points if point.number in chosen][SHARD - 1 :: SHARDS]
 
 

@@ -155,6 +155,25 @@ def test_what_the_user_staged_or_changed_stays_as_it_is(checkout: Checkout) -> N
     assert status == [" M mine.txt", "?? untracked.txt", "A  staged.txt"]
 
 
+def test_an_index_that_was_not_told_of_a_commit_can_be_told_later(checkout: Checkout) -> None:
+    changed, removed, other = (checkout.root / name for name in ("changed [1].yaml", "removed.yaml", "other.yaml"))
+    for file in (changed, removed, other):
+        file.write_text("one\n")
+    assert checkout.commit([changed, removed, other], "One", name="Bot", email="bot@example.com")
+    index = (checkout.root / ".git/index").read_bytes()
+    changed.write_text("two\n")
+    removed.unlink()
+    assert checkout.commit([changed, removed], "Two", name="Bot", email="bot@example.com")
+    (checkout.root / ".git/index").write_bytes(index)  # as if it was stopped before it told the index
+    other.write_text("staged\n")
+    git(checkout.root, "add", "other.yaml")
+    assert "MM " in git(checkout.root, "status", "--short")
+
+    checkout.refresh([changed, removed])
+
+    assert git(checkout.root, "status", "--short").splitlines() == ["M  other.yaml"]
+
+
 def test_the_first_commit_of_a_repository_has_no_parent(tmp_path: Path) -> None:
     git(tmp_path, "init", "--quiet", "new")
     checkout = Checkout.find(tmp_path / "new")

@@ -212,6 +212,27 @@ class Checkout:
             )
         )
 
+    def refresh(self, paths: Sequence[Path]) -> None:
+        """Let the user's index hold these files as the last commit has them.
+
+        For who was stopped between a commit and this: `git status` shows its files as changed until then.
+        """
+        relative = sorted({self._inside(path) for path in paths})
+        entries = b""
+        for start in range(0, len(relative), 200):
+            # Names are told literally, whatever they look like.
+            words = (
+                "--literal-pathspecs",
+                "ls-tree",
+                "-z",
+                "--full-tree",
+                "HEAD",
+                "--",
+                *relative[start : start + 200],
+            )
+            entries += self.git.attempt(*words).stdout
+        self._refresh(relative, entries)
+
     def _refresh(self, paths: Sequence[str], entries: bytes) -> None:
         """Let the user's index hold, for `paths` alone, what was just committed."""
         wanted = set(paths)
@@ -223,7 +244,7 @@ class Checkout:
             if path in wanted
         }
         lines = [
-            f"{staged[path][0]} {staged[path][1]}\t{path}" if path in staged else f"0 {'0' * 40}\t{path}"
+            f"{staged[path][0]} {_object_id(staged[path])}\t{path}" if path in staged else f"0 {'0' * 40}\t{path}"
             for path in paths
         ]
         for _ in range(20):
@@ -263,6 +284,11 @@ def pause(attempt: int) -> float:
     """Return how many seconds to wait after a lost race: longer each time, and never two writers alike."""
     longest = min(2000, 50 * 2 ** min(attempt, 6))
     return (25 + secrets.randbelow(longest)) / 1000
+
+
+def _object_id(fields: Sequence[str]) -> str:
+    """Return the id in a line of `ls-files --stage` (mode, id, stage) or of `ls-tree` (mode, type, id)."""
+    return fields[2] if fields[1] in ("blob", "commit", "tree") else fields[1]
 
 
 def _join(items: Sequence[str]) -> bytes:

@@ -120,7 +120,9 @@ class Batch:
             note_unfinished(self._bench.root, work)
         is_behind = self._left is not None and self._left.push
         try:
-            committed = _commit(self._bench, work, self._push, self._environ, self._unpushed, is_behind=is_behind)
+            committed = _commit(
+                self._bench, work, self._push, self._environ, self._unpushed, is_behind=is_behind, left=self._left
+            )
         except Overtaken:
             self._note_again(self._left)
             raise
@@ -177,8 +179,12 @@ def _commit(
     unpushed: Callable[[Committed], object],
     *,
     is_behind: bool,
+    left: Unfinished | None,
 ) -> Committed:
-    """Commit `work` and push it; with `is_behind` a commit of an earlier run is still to be pushed."""
+    """Commit `work` and push it; with `is_behind` a commit of an earlier run is still to be pushed.
+
+    What is `left` may be committed already, by who was stopped before git's index was told.
+    """
     # Not needed, and not imported, where nothing was written.
     from image_factory.shell.git import Checkout
     from image_factory.shell.git_clone import push_credentials
@@ -192,6 +198,8 @@ def _commit(
     made = checkout.commit(
         [bench.root / path for path in work.paths], message, name=identity.name, email=identity.email
     )
+    if left is not None:
+        checkout.refresh([bench.root / path for path in left.paths])
     if made is None and not (push and is_behind):
         return Committed(None, "git sees no change (the files may be ignored)")
     if not push:
