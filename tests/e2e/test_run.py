@@ -159,6 +159,12 @@ def test_a_base_that_moves_is_taken_in_once_it_has_aged_and_not_before(world: Wo
     (built,) = world.github.state("acme/web").runs
     assert json.loads(built.inputs["base_images"])[0]["digest"] == second
 
+    # What is to be started is written before it is started, and named.
+    subjects = world.remote("log", "--format=%s").splitlines()
+    assert "Run: coordinate 1" in subjects
+    assert "Run: dispatch 1" in subjects
+    assert "Run: finish what was begun" not in subjects
+
     digest = world.finish("web", "0.1.1")
     world.clock.advance(timedelta(minutes=10))
     world.run()

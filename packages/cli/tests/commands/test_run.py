@@ -11,6 +11,11 @@ from typing import Any
 
 import pytest
 
+from image_factory.decide.rebuilds import RebuildPlan
+from image_factory.usecases.commit import Committed
+from image_factory.usecases.run import Ran, Step
+from image_factory_cli.commands.run import _Show
+
 Folder = Any  # of this package's conftest
 
 
@@ -125,3 +130,11 @@ def test_what_images_become_is_logged_and_counted(web: Folder) -> None:
         ("node-22", "base", "archived"),
     ]
     assert 'transitions_total{from="managed",to="archived"} 1' in file.read_text()
+
+
+def test_where_something_is_committed_there_was_something_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    show = _Show(as_json=False, verbose=False, is_quiet=False)
+
+    show.end(Ran("run-1", (Step("coordinate", (), (), True),), RebuildPlan({}), (Committed("a" * 40),)))
+
+    assert capsys.readouterr().out.splitlines() == [f"committed {'a' * 12}"]

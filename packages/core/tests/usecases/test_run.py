@@ -25,7 +25,7 @@ from image_factory.testing.clock import START
 from image_factory.usecases.outbox import LEASE
 from image_factory.usecases.outcome import Done, Failed, Skipped, sentences
 from image_factory.usecases.rehearsal import rehearsal
-from image_factory.usecases.run import Manner, Step, rehearse, run
+from image_factory.usecases.run import Manner, Step, commit_subject, rehearse, run
 from image_factory.usecases.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -224,3 +224,22 @@ def test_a_commit_names_what_changed_and_what_failed() -> None:
 
     assert sentences(outcomes) == ["web: a, b", "api: failed"]
     assert Step("observe", outcomes).outcomes == outcomes
+
+
+@pytest.mark.parametrize(
+    ("steps", "subject"),
+    [
+        pytest.param(
+            [Step("observe", (Done("node-22"),)), Step("settle", ())], "Run: observe 1", id="what was learned"
+        ),
+        pytest.param([Step("coordinate", (Skipped("web", ""),), (), True)], "Run: coordinate", id="what was written"),
+        pytest.param(
+            [Step("coordinate", (Done("web"), Done("api")), (), True), Step("claim", (), (), True)],
+            "Run: coordinate 2, claim",
+            id="both",
+        ),
+        pytest.param([Step("observe", ()), Step("settle", ())], "Run: finish what was begun", id="an earlier run's"),
+    ],
+)
+def test_a_commit_s_first_line_names_the_steps_that_learned_or_wrote(steps: list[Step], subject: str) -> None:
+    assert commit_subject(steps) == subject

@@ -106,7 +106,8 @@ class _Show:
         elif not self.is_quiet:
             for made in ran.commits:
                 show_commit(made)
-            if not any(type(outcome).__name__ != "Skipped" for outcome in ran.outcomes):
+            is_idle = not any(type(outcome).__name__ != "Skipped" for outcome in ran.outcomes)
+            if is_idle and not any(made.commit for made in ran.commits):
                 click.echo("nothing to do")
             _show_waits(ran)
         report_problems(ran.problems, op="run", is_quiet=self.is_quiet)

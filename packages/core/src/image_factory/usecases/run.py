@@ -45,6 +45,8 @@ class Step:
     outcomes: tuple[Outcome, ...]
     samples: tuple[Sample, ...] = ()
     """What is counted of it."""
+    is_written: bool = False
+    """Whether it wrote anything, such as a time from when a base is eligible, which is nobody's outcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +207,7 @@ class _Steps:
         events: Iterable[Event] = (),
         samples: Iterable[Sample] = (),
     ) -> None:
-        step = Step(name, tuple(outcomes), tuple(samples))
+        step = Step(name, tuple(outcomes), tuple(samples), bool(changes))
         self.batch.write(changes, sentences(step.outcomes))
         self.changes += changes
         self.events += events
@@ -214,8 +216,13 @@ class _Steps:
     @property
     def subject(self) -> str:
         """The first line of a commit about all of them."""
-        told = [f"{step.name} {_count(step)}" for step in self.done if _count(step)]
-        return f"Run: {', '.join(told)}" if told else "Run: finish what was begun"
+        return commit_subject(self.done)
+
+
+def commit_subject(steps: Iterable[Step]) -> str:
+    """Return the first line of a commit about steps: those that learned or wrote something."""
+    told = [f"{step.name} {_count(step) or ''}".rstrip() for step in steps if _count(step) or step.is_written]
+    return f"Run: {', '.join(told)}" if told else "Run: finish what was begun"
 
 
 def _learn(bench: Workbench, manner: Manner, by: str) -> _Learned:
