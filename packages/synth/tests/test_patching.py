@@ -27,6 +27,11 @@ from image_factory.model.image_state import (
 )
 from image_factory.oci.reference import Reference
 from image_factory.state.codec import dump
+
+pytest.importorskip("image_factory_cli", reason="image_factory_cli is not installed")
+pytest.importorskip("image_factory_github", reason="image_factory_github is not installed")
+
+from image_factory_cli.folder import workbench
 from image_factory_synth.charts import Chart
 from image_factory_synth.schedule import Budget
 from image_factory_synth.synth import Run, synth
@@ -36,6 +41,13 @@ OUTPUT = "image-factory.k8s.yaml"
 CONFIG = "kargo: {stateRepository: https://github.com/acme/p.git, jobImage: ghcr.io/acme/tool:1}\n"
 ENTRIES: list[dict[str, Any]] = [
     {"name": "web", "registry": "ghcr.io", "repository": "acme/web", "source": {"repo": "acme/web"}},
+    {
+        "name": "built",
+        "registry": "ghcr.io",
+        "repository": "acme/built",
+        "source": {"repo": "acme/built", "branch": "1.10", "dockerfile": "apps/on/Dockerfile"},
+        "updates": [{"type": "yaml-update", "repo": "acme/deploy", "path": "v.yaml", "key": "image.tag"}],
+    },
     {"name": "shop", "registry": "ghcr.io", "repository": "acme/shöp".replace("ö", "o"), "autoRebuild": False},
     {"name": "infrastructure", "repository": "library/redis", "tag": "7-alpine"},
     {"name": "traefik", "repository": "library/traefik", "constraint": "^3.1"},
@@ -107,12 +119,15 @@ class Folder:
                 self.publish(number, "1.2.3", value)
             case "another tag of a base":
                 self.find_base(number % 3, ["22", "3-slim", "v1", "x", "latest"][value])
+            case "both":
+                self.publish(number, ["2.0.0", "latest", None, "1.2.3", "1.2"][value])
+                self.find_base(number % 3, ["22", "3-slim", "v1", "x", "latest"][value])
             case "break a state file":
                 (state / "base-images" / f"base-{number % 3}.yaml").write_text("a: [")
             case "remove a state file":
                 (state / "base-images" / f"base-{number % 3}.yaml").unlink(missing_ok=True)
             case "enroll otherwise":
-                self.entries[2]["tag"] = f"{value}-alpine"
+                self.entries[3]["tag"] = f"{value}-alpine"
                 self.enroll()
             case "another namespace":
                 (self.root / "config.yaml").write_text(f"{CONFIG[:-2]}, namespace: team-{value}}}\n")
@@ -128,7 +143,15 @@ class Folder:
 
 
 EDITS = [
-    *("publish", "known later", "another tag of a base", "break a state file", "remove a state file"),
+    *(
+        "publish",
+        "publish",
+        "both",
+        "known later",
+        "another tag of a base",
+        "break a state file",
+        "remove a state file",
+    ),
     *("enroll otherwise", "another namespace", "edit the output", "lose what was kept", "damage what was kept"),
 ]
 
@@ -140,6 +163,7 @@ def run(root: Path, renderer: Plain | None = None, *, dry_run: bool = False) -> 
         root,
         dry_run=dry_run,
         renderer=renderer or Plain(),
+        plugins=lambda folder, settings: workbench(folder, settings).plugins,
         budgets=lambda *_: lambda repository: Budget(3, "test") if repository.registry == "docker.io" else None,
     )
 
@@ -161,11 +185,13 @@ def told(report: dict[str, Any], root: Path) -> dict[str, Any]:
 
 
 @settings(max_examples=10, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(EDITS), st.integers(0, 3), st.integers(0, 4)), min_size=1, max_size=5))
+@given(st.lists(st.tuples(st.sampled_from(EDITS), st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=5))
 def test_a_run_after_any_edits_is_a_whole_run(edits: list[tuple[str, int, int]]) -> None:
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
         folder = Folder(root)
+        for image in range(5):
+            folder.publish(image, "1.0.0")
         run(root)
         for what, number, value in edits:
             folder.edit(what, number, value)
@@ -177,7 +203,7 @@ def test_a_run_after_any_edits_is_a_whole_run(edits: list[tuple[str, int, int]])
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
     made = Folder(tmp_path)
-    for number in range(4):
+    for number in range(5):
         made.publish(number, "1.0.0")
     run(tmp_path)
     return made
@@ -210,7 +236,7 @@ def test_one_state_file_makes_one_chart_anew(folder: Folder, monkeypatch: pytest
 
 
 def test_a_second_change_is_planned_alone_too(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    for number, version in ((0, "latest"), (3, "2.0.0"), (0, "3.0.0")):
+    for number, version in ((0, "latest"), (4, "2.0.0"), (0, "3.0.0"), (1, "latest")):
         folder.publish(number, version)
         planned_alone(folder, monkeypatch)
 

@@ -87,11 +87,13 @@ def plan_image_charts(
     folders: tuple[str, str] = ("state", "dist"),
     author: CommitSettings | None = None,
     others: Sequence[Check] = (),
+    alone: bool = False,
 ) -> Plan:
     """Return a chart for each image, which may be some of a folder's; otherwise as `plan_charts`.
 
     Args:
         others: the Warehouses of the images that are not asked about.
+        alone: without what follows from enrollments: what stands beside Warehouses, and the sources in them.
     """
     made: dict[str, Chart] = {}
 
@@ -104,8 +106,8 @@ def plan_image_charts(
         settings,
         version,
         take,
-        _stages(settings, version, providers, folders[0], author),
-        _sources(settings, providers, folders),
+        None if alone else _stages(settings, version, providers, folders[0], author),
+        None if alone else _sources(settings, providers, folders),
         others,
     )
     return Plan(tuple(made[name] for name, _ in planned.warehouses), planned)

@@ -7,10 +7,12 @@ that its file, its settings and all other files are as they were.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from image_factory.model.enrollment import Enrollment
 from image_factory.shell.regular_file import read_regular
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from image_factory_synth.charts import Plan
     from image_factory_synth.stages import Providers
     from image_factory_synth.synthesize import Renderer
+
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +73,13 @@ def patch(
         return None
     if any(name not in kept.images for name in names):
         return None
-    plan = _plan(root, settings, KargoVersion.parse(last.report["kargoVersion"]), names, kept, providers)
+    # Of what is enrolled, all but what a Warehouse says of the image follows from the enrollment, which is what it was.
+    alone = all(kept.images[name].enrollment is not None for name in names)
+    version = KargoVersion.parse(last.report["kargoVersion"])
+    plan = _plan(root, settings, version, names, kept, None if alone else providers, alone=alone)
     if plan is None:
         return None
-    images = {name: _image(chart, plan, kept.images[name]) for name, chart in _by_name(plan).items()}
+    images = {name: _image(chart, plan, kept.images[name], alone=alone) for name, chart in _by_name(plan).items()}
     if set(images) != set(names) or not _is_as_planned(images, plan, kept):
         return None
     output = root / settings.dist_dir / OUTPUT_FILE
@@ -79,25 +87,71 @@ def patch(
     pieces = _pieces(old, kept)
     if pieces is None:
         return None
-    rendered = [chart for name, chart in _by_name(plan).items() if chart.digest != kept.charts[name].digest]
-    if rendered:
-        renderer.add(rendered)
-    new_texts = dict(zip((chart.name for chart in rendered), renderer.finish() if rendered else (), strict=True))
-    before = {name: pieces[name].decode() for name in new_texts}
+    before = {name: pieces[name].decode() for name in names}
+    if alone:
+        todos = [_alone(chart, before[chart.name]) for chart in plan.charts]
+    else:
+        todos = [_Todo(chart) for chart in plan.charts if chart.digest != kept.charts[chart.name].digest]
+    after = _rendered(todos, renderer)
+    if after is None:
+        return None
     charts = dict(kept.charts)
-    for name, text in new_texts.items():
+    for name, (digest, text) in after.items():
         pieces[name] = text.encode()
-        charts[name] = KeptChart(_by_name(plan)[name].digest, len(pieces[name]))
-    new = HEADER.encode() + BREAK.encode().join(pieces.values()) if new_texts else old
+        charts[name] = KeptChart(digest, len(pieces[name]))
+    new = HEADER.encode() + BREAK.encode().join(pieces.values()) if after else old
     if new != old and not dry_run:
         replace_file(output, new)
     found = replace(kept, charts=charts, images={**kept.images, **images})
-    changes = _changes(before, new_texts)
+    changes = _changes(before, {name: text for name, (_, text) in after.items()})
     return Patch(
         Texts(output, old.decode(), new.decode(), changes["changed"]),
-        _report(last.report, changes, found, rendered=len(rendered), written=new != old and not dry_run),
+        _report(last.report, changes, found, rendered=len(after), written=new != old and not dry_run),
         found,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Todo:
+    """A chart to render, or the first resource of one whose others stay as they are."""
+
+    chart: Chart
+    rest: str = ""
+    """The text of the others."""
+    sources: str = ""
+    """How the text of the first one ends, as it is to end again: with the sources that are watched."""
+
+
+def _alone(chart: Chart, old: str) -> _Todo | None:
+    """Return the Warehouse that is planned anew, with the sources that it watches; None where it is what it was."""
+    first, _, rest = old.partition(f"\n{BREAK}")
+    before = yaml.load(first, _Loader)  # noqa: S506 - both are safe loaders
+    (planned,) = chart.documents
+    subscriptions = [*planned["spec"]["subscriptions"], *before["spec"]["subscriptions"][1:]]
+    after = {**planned, "spec": {**planned["spec"], "subscriptions": subscriptions}}
+    if after == before:
+        return None
+    return _Todo(Chart(chart.name, (after,)), rest, _sources_of(f"{first}\n" if rest else first))
+
+
+def _sources_of(text: str) -> str:
+    _, found, sources = text.partition("\n    - git:\n")
+    return found + sources
+
+
+def _rendered(todos: Sequence[_Todo | None], renderer: Renderer) -> dict[str, tuple[str, str]] | None:
+    """Return each chart's digest and text by its name; None where a text is not what it has to be."""
+    waiting = [todo for todo in todos if todo is not None]
+    if not waiting:
+        return {}
+    renderer.add([todo.chart for todo in waiting])
+    found: dict[str, tuple[str, str]] = {}
+    for todo, text in zip(waiting, renderer.finish(), strict=True):
+        if _sources_of(text) != todo.sources and todo.sources:
+            return None
+        # Part of a chart has a digest that no chart has, so that the next whole run renders all of it.
+        found[todo.chart.name] = todo.chart.digest, f"{text}{BREAK}{todo.rest}" if todo.rest else text
+    return found
 
 
 def _changed_names(root: Path, settings: Settings, last: Recollection) -> tuple[str, ...] | None:
@@ -117,6 +171,8 @@ def _plan(
     names: tuple[str, ...],
     kept: KeptPlan,
     providers: Providers | None,
+    *,
+    alone: bool,
 ) -> Plan | None:
     """Return the plan of these images among all others; None where one of them cannot be read, or has gone."""
     store = Store(root, settings)
@@ -144,6 +200,7 @@ def _plan(
         folders=folders_inside(root, settings),
         author=settings.commit,
         others=[image.check for name, image in kept.images.items() if name not in names],
+        alone=alone,
     )
 
 
@@ -151,15 +208,15 @@ def _by_name(plan: Plan) -> dict[str, Chart]:
     return {chart.name: chart for chart in plan.charts}
 
 
-def _image(chart: Chart, plan: Plan, before: KeptImage) -> KeptImage:
+def _image(chart: Chart, plan: Plan, before: KeptImage, *, alone: bool) -> KeptImage:
     planned = plan.planned
-    return KeptImage(
-        before.enrollment,
-        next(check for check in planned.checks if check.name == chart.name),
-        planned.intervals[chart.name],
-        tuple(map(resource_key, chart.documents)),
-        tuple(note.message for note in planned.notes if note.item == chart.name),
-    )
+    resources = tuple(map(resource_key, chart.documents))
+    notes = tuple(note.message for note in planned.notes if note.item == chart.name)
+    if alone:
+        resources += before.resources[1:]
+        notes = before.notes if set(notes) <= set(before.notes) else notes
+    check = next(check for check in planned.checks if check.name == chart.name)
+    return KeptImage(before.enrollment, check, planned.intervals[chart.name], resources, notes)
 
 
 def _is_as_planned(images: Mapping[str, KeptImage], plan: Plan, kept: KeptPlan) -> bool:

@@ -127,9 +127,10 @@ def plan_warehouses(
     for watch in sorted(watches, key=_needs_plugins):
         name = watch.check.name
         try:
-            git = () if sources is None else _git(watch.image, sources, notes)
+            enrolled = _enrolled(watch.image)
+            git = () if sources is None else _git(enrolled, sources, notes)
             document = _warehouse(watch, git, intervals[name], settings).document(version)
-            beside = _beside(stages, watch, notes)
+            beside = _beside(stages, enrolled, watch.subscription.repo_url, notes)
         except UserError as error:
             failed[name] = Failed(name, _named(name, error))
         else:
@@ -151,6 +152,11 @@ def _needs_plugins(watch: _Watch) -> bool:
     return isinstance(watch.image, ManagedImage) and watch.image.source is not None
 
 
+def _enrolled(image: ManagedImage | WatchedImage) -> ManagedImage | WatchedImage:
+    """Return a managed image without what was observed of it: of that its Warehouse's image alone follows."""
+    return replace(image, current_version=None, known_since=None) if isinstance(image, ManagedImage) else image
+
+
 def _git(image: ManagedImage | WatchedImage, sources: SourceWatch, notes: list[Note]) -> tuple[GitSubscription, ...]:
     if not isinstance(image, ManagedImage):
         return ()
@@ -161,11 +167,12 @@ def _git(image: ManagedImage | WatchedImage, sources: SourceWatch, notes: list[N
         return ()
 
 
-def _beside(stages: Stages | None, watch: _Watch, notes: list[Note]) -> tuple[Document, ...]:
+def _beside(
+    stages: Stages | None, image: ManagedImage | WatchedImage, repo_url: str, notes: list[Note]
+) -> tuple[Document, ...]:
     if stages is None:
         return ()
-    name = watch.check.name
-    return stages.beside(watch.image, watch.subscription.repo_url, lambda message: notes.append(Note(name, message)))
+    return stages.beside(image, repo_url, lambda message: notes.append(Note(image.name, message)))
 
 
 def _missing(image: ManagedImage | WatchedImage) -> Skipped | None:
