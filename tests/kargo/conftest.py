@@ -24,7 +24,12 @@ def judge() -> Iterator[Judge]:
 
 @pytest.fixture(scope="session")
 def steps(judge: Judge) -> Steps:
-    """What runs the promotion steps of a simulated cluster."""
+    """What runs the promotion steps of a simulated cluster, whose manifests cdk8s writes; a skip without Node."""
+    node = pytest.importorskip("image_factory_synth.node", reason="synth is not installed")
+    try:
+        node.find_node()
+    except node.NoNode as none:
+        pytest.skip(f"{none.message}: {none.hint}")
     return JudgedSteps(judge)
 
 

@@ -150,7 +150,8 @@ class World:
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             _git(Path(folder), "clone", "--quiet", str(self.bare), "checkout")
             place = Path(folder, "checkout", "image-factory")
-            told = {"GITHUB_TOKEN": GITHUB_TOKEN, "GITLAB_TOKEN": GITLAB_TOKEN, **(environment or {})}
+            node = {name: value for name, value in os.environ.items() if name == "JSII_NODE"}
+            told = {"GITHUB_TOKEN": GITHUB_TOKEN, "GITLAB_TOKEN": GITLAB_TOKEN, **node, **(environment or {})}
             words = [*arguments, f"--image-factory-dir={place}"]
             code, said = run_command(words, told, clock=self.clock, path=os.environ["PATH"])
             if code and not may_fail:
