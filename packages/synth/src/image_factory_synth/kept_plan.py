@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from image_factory.model.enrollment import Enrollment
 from image_factory.shell.folder import own_folder
 from image_factory.state.images_yaml import ImagesFile
 from image_factory_synth.charts import Plan, resource_key
@@ -74,13 +73,9 @@ def kept_images(plan: Plan, said: ImagesFile) -> dict[str, KeptImage]:
     found: dict[str, KeptImage] = {}
     for check in plan.planned.checks:
         enrollment = enrollments.get(check.name)
-        content = None
-        if enrollment is not None:
-            content = enrollment.model_dump_json(by_alias=True, exclude_defaults=True)
-            if Enrollment.model_validate_json(content) != enrollment:
-                continue  # what cannot be had back whole is not kept
         found[check.name] = KeptImage(
-            content,
+            # As records of state are kept, which hold enrollments, too.
+            None if enrollment is None else enrollment.model_dump_json(by_alias=True, exclude_defaults=True),
             check,
             plan.planned.intervals[check.name],
             tuple(map(resource_key, charts[check.name].documents)),
