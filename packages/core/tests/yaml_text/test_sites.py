@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from image_factory.model.mention import ImageVersion
+from image_factory.errors import UserError
+from image_factory.model.mention import ImageVersion, Target
 from image_factory.oci.reference import Digest, Repository
 from image_factory.yaml_text.edits import apply_edits
-from image_factory.yaml_text.sites import literal_edits, literal_mentions, spellings
+from image_factory.yaml_text.nodes import parse_documents
+from image_factory.yaml_text.sites import key_edits, literal_edits, literal_mentions, spellings
 
 WEB = Repository("ghcr.io", "acme/web")
 HUB = Repository("docker.io", "acme/web")
@@ -79,3 +81,33 @@ def test_a_long_text_of_almost_references_takes_no_time() -> None:
 
     assert literal_mentions(text) == []
     assert literal_mentions(text, WEB) == []
+
+
+VALUES = f"image:\n  tag: '1'  # ours\n  digest: {DIGEST}\nsidecar:\n  imageTag: '1'\n  imageDigest: \"\"\n"
+
+
+def by_keys(version: ImageVersion, *keys: str) -> str:
+    documents = parse_documents(VALUES)
+    return apply_edits(VALUES, key_edits(VALUES, documents, Target(WEB, "values.yaml", keys), version))
+
+
+def test_a_digest_beside_a_tag_follows_it() -> None:
+    new = Digest("sha256", "b" * 64)
+
+    changed = by_keys(ImageVersion("2", new), "image.tag")
+
+    assert changed == VALUES.replace("'1'  # ours", "'2'  # ours").replace(str(DIGEST), str(new))
+    assert by_keys(ImageVersion("2", new), "image.tag", "image.digest") == changed
+
+
+def test_what_is_no_digest_beside_a_tag_stays() -> None:
+    changed = by_keys(ImageVersion("2", Digest("sha256", "b" * 64)), "sidecar.imageTag")
+
+    assert changed == VALUES.replace("imageTag: '1'", "imageTag: '2'")
+
+
+def test_a_digest_that_would_hold_the_old_image_is_refused() -> None:
+    with pytest.raises(
+        UserError, match=r"line 3: image\.digest would hold the old image fast"
+    ):
+        by_keys(ImageVersion("2"), "image.tag")

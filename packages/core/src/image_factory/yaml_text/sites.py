@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from operator import itemgetter
 
 from image_factory.errors import InvalidReference, UserError
 from image_factory.model.mention import ImageField, ImageVersion, Mention, Target
-from image_factory.oci.reference import DOCKER_HUB, Reference, Repository
+from image_factory.oci.reference import DOCKER_HUB, Digest, Reference, Repository
 from image_factory.yaml_text.edits import Edit, replace_scalar
-from image_factory.yaml_text.keys import find_scalar, format_key
-from image_factory.yaml_text.nodes import Node, ScalarNode, scalars
+from image_factory.yaml_text.keys import find_scalar, format_key, parse_key
+from image_factory.yaml_text.nodes import Node, ScalarNode, at_line, scalars
 from image_factory.yaml_text.references import field_of, read_reference, rewrite, value_at
 
 _COMMENT = re.compile(r"(?:^|(?<=[\s]))#", re.MULTILINE)
@@ -23,6 +23,8 @@ _DIGEST = r"(?P<digest>@sha(?:256|384|512):[0-9a-f]{64,128})?"
 _AFTER = r"(?![A-Za-z0-9_/:@{$%])"
 _HOSTED = r"(?>(?:[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?::[0-9]+)?|localhost:[0-9]+)(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)+)"
 _ANY = re.compile(f"{_BEFORE}(?P<name>{_HOSTED}){_TAG}{_DIGEST}{_AFTER}")
+_TAG_AT_END = re.compile(r"(?:tag|Tag|TAG)\Z")
+_DIGEST_LIKE = {"tag": "digest", "Tag": "Digest", "TAG": "DIGEST"}
 _IMAGE_LINE = re.compile(
     rf"""(?m)^[ \t-]*["']?[A-Za-z]*[iI]mage["']?[ \t]*:[ \t]*["']?(?P<name>[a-z0-9][a-z0-9._/-]*){_TAG}{_DIGEST}"""
     r"""(?=["']?[ \t]*(?:\#.*)?\r?$)"""
@@ -64,13 +66,14 @@ def value_edits(
 
 
 def key_edits(text: str, documents: tuple[Node | None, ...], target: Target, version: ImageVersion) -> Iterator[Edit]:
-    """Yield the edits of the target's keys.
+    """Yield the edits of the target's keys, and of the digest that stands beside a tag of them.
 
     Raises:
-        UserError: a key leads to no single value, or to one of another kind or image.
+        UserError: a key leads to no single value, or to one of another kind or image; a digest beside a tag
+            would hold the old image fast, and there is none to put in its place.
     """
     changed_nodes: list[ScalarNode] = []
-    for key in target.keys:
+    for key in dict.fromkeys([*target.keys, *_pins(documents, target.keys, version)]):
         node = find_scalar(documents, key)
         if any(node is other for other in changed_nodes):
             continue
@@ -78,6 +81,28 @@ def key_edits(text: str, documents: tuple[Node | None, ...], target: Target, ver
         value = value_at(key, node, target.repository, version)
         if value != node.value.strip() or not node.is_text:
             yield replace_scalar(text, node, value, key)
+
+
+def _pins(documents: tuple[Node | None, ...], keys: Sequence[str], version: ImageVersion) -> Iterator[str]:
+    """Yield the keys of digests beside the tags that `keys` lead to, such as `image.digest` beside `image.tag`."""
+    for key in keys:
+        *before, last = parse_key(key)
+        beside = _TAG_AT_END.sub(lambda found: _DIGEST_LIKE[found[0]], last)
+        if version.tag is None or beside == last:
+            continue
+        pin = format_key((*before, beside))
+        try:
+            node = find_scalar(documents, pin)
+        except UserError:
+            continue
+        try:
+            Digest.parse(node.value.strip())
+        except InvalidReference:
+            continue
+        if version.digest is None:
+            hint = "give the digest too, or remove it from the file"
+            raise at_line(f"{pin} would hold the old image fast beside the new {key}", node.line, hint)
+        yield pin
 
 
 def not_named(target: Target) -> UserError:
