@@ -129,17 +129,25 @@ def _synth() -> Callable[..., Any]:
 
 def _plugins(root: Path, settings: Any) -> Any:
     """Return the plugins, which know the providers' URLs and calls."""
+    return _bench(root, settings).plugins
+
+
+def _bench(root: Path, settings: Any) -> Any:
+    """Return the one workbench of this command, so that plugins are loaded once."""
     from image_factory_cli.folder import workbench
 
-    return workbench(root, settings).plugins
+    known = click.get_current_context().meta
+    key = f"{__name__}.{root}"
+    if key not in known:
+        known[key] = workbench(root, settings)
+    return known[key]
 
 
 def _budgets(root: Path, settings: Any) -> Callable[[Any], Any]:
     """Return what asks the plugins for registries' budgets: they are loaded at the first question."""
-    from image_factory_cli.folder import workbench
     from image_factory_synth.schedule import Budget
 
-    bench = workbench(root, settings)
+    bench = _bench(root, settings)
 
     def budget_of(repository: Any) -> Budget | None:
         registry = bench.plugins.registry_for(repository)
