@@ -43,39 +43,6 @@ def test_a_request_is_read_from_the_commit_that_made_the_freight() -> None:
     assert told["config"] == {"request": "${{ task.outputs.file }}"}
 
 
-@pytest.mark.parametrize("name", ["push-change", "propose-change"])
-def test_what_changed_nothing_is_neither_pushed_nor_proposed(name: str) -> None:
-    commit, *others = steps(name)
-
-    assert commit["uses"] == "git-commit"
-    assert {step["if"] for step in others} == {"${{ success() && status('commit') == 'Succeeded' }}"}
-    assert all(step["retry"]["errorThreshold"] == 3 for step in others)
-
-
-def test_a_change_is_pushed_with_rebase_and_never_by_force() -> None:
-    push = steps("push-change")[-1]["config"]
-
-    assert push == {
-        "path": "${{ quote(vars.folder) }}",
-        "targetBranch": "${{ quote(vars.branch) }}",
-        "maxAttempts": 10,
-    }
-
-
-def test_a_newer_version_takes_the_older_one_s_place_in_the_request_that_is_open() -> None:
-    _, push, request = steps("propose-change")
-
-    assert (push["config"]["targetBranch"], push["config"]["force"]) == ("${{ quote(vars.proposal) }}", True)
-    assert request["uses"] == "git-open-pr"
-    assert request["config"] == {
-        "repoURL": "${{ quote(vars.repoURL) }}",
-        "provider": "${{ quote(vars.provider) }}",
-        "sourceBranch": "${{ quote(vars.proposal) }}",
-        "targetBranch": "${{ quote(vars.branch) }}",
-        "title": "${{ vars.title }}",
-    }
-
-
 def test_every_variable_that_a_task_reads_is_one_that_it_declares_and_the_other_way_round() -> None:
     for one in made().values():
         declared = {variable["name"] for variable in one["spec"]["vars"]}
@@ -84,10 +51,10 @@ def test_every_variable_that_a_task_reads_is_one_that_it_declares_and_the_other_
 
 
 def test_a_step_that_is_a_task_gives_it_its_variables() -> None:
-    step = task_step("push", "push-change", folder="./a", message=Expression("${{ 1 }}"))
+    step = task_step("greet", "say-hello", folder="./a", message=Expression("${{ 1 }}"))
 
     assert document(step, KNOWN[-1]) == {
-        "as": "push",
-        "task": {"kind": "PromotionTask", "name": "push-change"},
+        "as": "greet",
+        "task": {"kind": "PromotionTask", "name": "say-hello"},
         "vars": [{"name": "folder", "value": "./a"}, {"name": "message", "value": "${{ 1 }}"}],
     }

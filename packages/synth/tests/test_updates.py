@@ -48,17 +48,13 @@ def only(found: dict[str, list[Document]]) -> list[Document]:
 
 
 def shown(steps: list[Document]) -> list[str]:
-    return [step["uses"] if "uses" in step else step["task"]["name"] for step in steps]
-
-
-def given(step: Document) -> dict[str, str]:
-    return {variable["name"]: variable["value"] for variable in step["vars"]}
+    return [step["uses"] for step in steps]
 
 
 def test_a_kustomization_is_cloned_changed_committed_and_pushed() -> None:
     steps = only(written(KUSTOMIZE))
 
-    assert shown(steps) == ["git-clone", "kustomize-set-image", "push-change"]
+    assert shown(steps) == ["git-clone", "kustomize-set-image", "git-commit", "git-push"]
     assert steps[0]["config"] == {
         "repoURL": "https://github.com/acme/deploy.git",
         "checkout": [{"path": "./consumer", "branch": "main"}],
@@ -69,11 +65,12 @@ def test_a_kustomization_is_cloned_changed_committed_and_pushed() -> None:
         "path": "./consumer/apps/web",
         "images": [{"image": "ghcr.io/acme/web", "tag": TAG}],
     }
-    assert given(steps[2]) == {
-        "folder": "./consumer",
-        "branch": "main",
+    assert steps[2]["config"] == {
+        "path": "./consumer",
         "message": '${{ "Update web to " + imageFrom("ghcr.io/acme/web").Tag + " in apps/web of acme/deploy" }}',
     }
+    # With rebase, and never by force.
+    assert steps[3]["config"] == {"path": "./consumer", "targetBranch": "main", "maxAttempts": 10}
 
 
 def test_no_consumer_is_brought_from_its_version_to_the_tag_that_always_moves() -> None:
@@ -90,25 +87,37 @@ def test_no_consumer_is_brought_from_its_version_to_the_tag_that_always_moves() 
 def test_a_proposal_is_a_branch_of_its_own_and_a_request() -> None:
     ((name, steps),) = written({"path": "v.yaml", **KEY, "mode": "pr", "branch": "release/1"}).items()
 
-    assert shown(steps) == ["git-clone", "yaml-update", "yaml-parse", "propose-change"]
-    assert (
-        given(steps[-1]).items()
-        >= {
-            "repoURL": "https://github.com/acme/deploy.git",
-            "provider": "github",
-            "branch": "release/1",
-            "proposal": f"image-factory/{name}/release/1",
-            "title": "Update web in acme/deploy",
-        }.items()
-    )
+    assert shown(steps) == ["git-clone", "yaml-update", "yaml-parse", "git-commit", "git-push", "git-open-pr"]
+    *_, push, request = steps
+    # A newer version takes the older one's place in the request that is open.
+    assert push["config"] == {
+        "path": "./consumer",
+        "targetBranch": f"image-factory/{name}/release/1",
+        "force": True,
+    }
+    assert request["config"] == {
+        "repoURL": "https://github.com/acme/deploy.git",
+        "provider": "github",
+        "sourceBranch": f"image-factory/{name}/release/1",
+        "targetBranch": "release/1",
+        "title": "Update web in acme/deploy",
+    }
 
 
 def test_a_request_of_a_host_of_one_s_own_names_its_provider() -> None:
     # Kargo would tell it from the host's name, and find none in this one.
     steps = only(written({**KUSTOMIZE, "mode": "pr"}, provider="gitlab", host="code.example.com"))
 
-    assert given(steps[-1])["provider"] == "gitlab"
-    assert given(steps[-1])["repoURL"] == "https://code.example.com/acme/deploy.git"
+    assert steps[-1]["config"]["provider"] == "gitlab"
+    assert steps[-1]["config"]["repoURL"] == "https://code.example.com/acme/deploy.git"
+
+
+def test_what_changed_nothing_is_neither_pushed_nor_proposed() -> None:
+    _, _, commit, *others = only(written({**KUSTOMIZE, "mode": "pr"}))
+
+    assert commit["uses"] == "git-commit"
+    assert {step["if"] for step in others} == {f"${{{{ success() && status('{commit['as']}') == 'Succeeded' }}}}"}
+    assert all(step["retry"]["errorThreshold"] == 3 for step in others)
 
 
 def test_entries_of_one_repository_and_format_are_one_stage_and_others_their_own() -> None:
@@ -118,28 +127,31 @@ def test_entries_of_one_repository_and_format_are_one_stage_and_others_their_own
 
     assert [name.rsplit("-", 2)[0] for name in found] == ["update-web-acme-deploy", "update-web-acme-other"]
     first, second = found.values()
-    assert shown(first) == ["git-clone", *("yaml-update", "yaml-parse") * 2, "push-change", "fail"]
-    assert shown(second) == ["git-clone", "yaml-update", "yaml-parse", "push-change"]
+    assert shown(first) == ["git-clone", *("yaml-update", "yaml-parse") * 2, "git-commit", "git-push", "fail"]
+    assert shown(second) == ["git-clone", "yaml-update", "yaml-parse", "git-commit", "git-push"]
 
 
 def test_branches_and_ways_of_one_repository_are_groups_of_one_stage() -> None:
     steps = only(written({"path": "a.yaml", **KEY}, {"path": "a.yaml", **KEY, "branch": "next", "mode": "pr"}))
 
     assert shown(steps) == [
-        *("git-clone", "yaml-update", "yaml-parse", "push-change"),
-        *("git-clone", "yaml-update", "yaml-parse", "propose-change"),
+        *("git-clone", "yaml-update", "yaml-parse", "git-commit", "git-push"),
+        *("git-clone", "yaml-update", "yaml-parse", "git-commit", "git-push", "git-open-pr"),
         "fail",
     ]
-    assert steps[4]["config"]["checkout"] == [{"path": "./consumer-2", "branch": "next"}]
-    assert steps[5]["config"]["path"] == "./consumer-2/a.yaml"
-    assert given(steps[7])["folder"] == "./consumer-2"
-    assert len({step["as"] for step in steps if "as" in step}) == 5
+    assert steps[5]["config"]["checkout"] == [{"path": "./consumer-2", "branch": "next"}]
+    assert steps[6]["config"]["path"] == "./consumer-2/a.yaml"
+    commit, push, request = steps[8:11]
+    assert commit["config"]["path"] == push["config"]["path"] == "./consumer-2"
+    assert commit["as"] in push["if"] == request["if"]
+    aliases = [step["as"] for step in steps if "as" in step]
+    assert len(aliases) == len(set(aliases)) == 8
 
 
 def test_what_was_written_at_a_key_is_read_again_before_it_is_pushed() -> None:
     entry = {"path": "v.yaml", "type": "yaml-update", "keys": ["a.0.acme\\.io/tag", "image"]}
 
-    _, before, edit, check, _ = only(written(entry))
+    _, before, edit, check, *_ = only(written(entry))
 
     assert check["if"] == f"${{{{ success() && status('{edit['as']}') == 'Succeeded' }}}}"
     assert before["config"]["path"] == check["config"]["path"] == edit["config"]["path"]
@@ -149,7 +161,7 @@ def test_what_was_written_at_a_key_is_read_again_before_it_is_pushed() -> None:
 
 
 def test_a_reference_that_pins_a_digest_stays_pinned() -> None:
-    _, before, edit, _, _ = only(written({"path": "v.yaml", "type": "yaml-update", "key": "image"}))
+    _, before, edit, *_ = only(written({"path": "v.yaml", "type": "yaml-update", "key": "image"}))
 
     assert before["continueOnError"] is True, "a file that cannot be read is the edit's to complain of"
     assert before["config"]["outputs"] == [{"name": "key1", "fromExpression": 'string($env["image"])'}]
@@ -170,7 +182,7 @@ def test_a_file_that_cannot_be_changed_stops_no_other_and_is_told_of_in_the_end(
 def test_where_kargo_cannot_fail_in_the_end_it_fails_at_once() -> None:
     steps = only(written({"path": "a.yaml", **KEY}, {"path": "b.yaml", **KEY}, minor=9))
 
-    assert shown(steps) == ["git-clone", *("yaml-update", "yaml-parse") * 2, "push-change"]
+    assert shown(steps) == ["git-clone", *("yaml-update", "yaml-parse") * 2, "git-commit", "git-push"]
     assert not any("continueOnError" in step for step in steps)
 
 
@@ -196,7 +208,7 @@ def test_a_format_that_no_plugin_knows_is_noted_and_the_rest_is_carried() -> Non
 
     found = written({"path": "a.json", "type": "json-update"}, {"path": "b.yaml", **KEY}, notes=notes)
 
-    assert shown(only(found)) == ["git-clone", "yaml-update", "yaml-parse", "push-change"]
+    assert shown(only(found)) == ["git-clone", "yaml-update", "yaml-parse", "git-commit", "git-push"]
     assert len(notes) == 1
     assert "acme/deploy is not carried" in notes[0]
 
@@ -207,7 +219,7 @@ def test_a_request_where_kargo_can_open_none_is_noted() -> None:
 
     assert written({**entry, "mode": "pr"}, notes=notes) == {}
     assert "propose nothing at git" in notes[0]
-    assert shown(only(written(entry)))[-1] == "push-change"
+    assert shown(only(written(entry)))[-1] == "git-push"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What stages share: how a request is read, and how a changed file reaches its repository. Pure.
+"""What stages share: how a request is read. Pure.
 
 A stage that names a task gives it variables; its steps run within the stage's promotion as if they stood there,
 and what `compose-output` makes of theirs is the task's own output. Written once for all images.
@@ -15,8 +15,6 @@ from image_factory_synth.state_repository import StateRepository, state_reposito
 from image_factory_synth.steps import PromotionTask, PromotionTaskSpec, Retry, Step, StepVariable, TaskName
 
 READ_REQUEST = "read-rebuild-request"
-PUSH_CHANGE = "push-change"
-PROPOSE_CHANGE = "propose-change"
 REQUEST = "request"
 """The output of `read-rebuild-request`: a map with the keys of `READ`."""
 READ = {
@@ -45,26 +43,14 @@ RETRY = Retry(error_threshold=3, timeout=timedelta(minutes=10))
 """How often a step that speaks to a git host is tried; Kargo tries once where nothing is said."""
 
 _STATE = "./state"
-_COMMIT, _PUSH = "commit", "push"
-_CHANGED = Expression(f"${{{{ success() && status('{_COMMIT}') == 'Succeeded' }}}}")
-"""What changed nothing is not committed, and then there is nothing to push or to propose."""
 
 
 def tasks(settings: KargoSettings) -> tuple[Resource, ...]:
-    """Return the tasks that `image_factory_synth.stages` and `.updates` name; none where no stage stands."""
+    """Return the tasks that `image_factory_synth.stages` name; none where no stage stands."""
     state = state_repository(settings)
     if state is None:
         return ()
-    return (
-        _task(settings, READ_REQUEST, ("file",), _read(state)),
-        _task(settings, PUSH_CHANGE, ("folder", "branch", "message"), _push()),
-        _task(
-            settings,
-            PROPOSE_CHANGE,
-            ("folder", "repoURL", "provider", "branch", "proposal", "title", "message"),
-            _propose(),
-        ),
-    )
+    return (_task(settings, READ_REQUEST, ("file",), _read(state)),)
 
 
 def task_step(alias: str, name: str, **variables: str | Expression) -> Step:
@@ -103,47 +89,3 @@ def _read(state: StateRepository) -> tuple[Step, ...]:
         # A map as a whole keeps its texts texts; one by one, an id such as 12 would become a number.
         Step(uses="compose-output", config={REQUEST: Expression("${{ task.outputs.file }}")}),
     )
-
-
-def _commit() -> Step:
-    return Step(
-        uses="git-commit",
-        alias=_COMMIT,
-        config={"path": _variable("folder"), "message": Expression("${{ vars.message }}")},
-    )
-
-
-def _push() -> tuple[Step, ...]:
-    """Return the steps that bring a change to its branch.
-
-    Kargo lets one promotion at a time push to a branch, and rebases it on what came before, so that several
-    images' changes of one branch follow each other.
-    """
-    config = {"path": _variable("folder"), "targetBranch": _variable("branch"), "maxAttempts": 10}
-    return (_commit(), Step(uses="git-push", alias=_PUSH, condition=_CHANGED, retry=RETRY, config=config))
-
-
-def _propose() -> tuple[Step, ...]:
-    """Return the steps that propose a change.
-
-    The branch is always the same, so that a newer version takes the place of an older one in the request that is
-    open. Nothing waits for its merge: a stage that waited would hold every later version up.
-    """
-    push = {"path": _variable("folder"), "targetBranch": _variable("proposal"), "force": True}
-    request = {
-        "repoURL": _variable("repoURL"),
-        "provider": _variable("provider"),
-        "sourceBranch": _variable("proposal"),
-        "targetBranch": _variable("branch"),
-        "title": Expression("${{ vars.title }}"),
-    }
-    return (
-        _commit(),
-        Step(uses="git-push", alias=_PUSH, condition=_CHANGED, retry=RETRY, config=push),
-        Step(uses="git-open-pr", alias="request", condition=_CHANGED, retry=RETRY, config=request),
-    )
-
-
-def _variable(name: str) -> Expression:
-    """Return a variable's text: a branch such as 1.2 would become a number. What a quote is in, is not for this."""
-    return Expression(f"${{{{ quote(vars.{name}) }}}}")

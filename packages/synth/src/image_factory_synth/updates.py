@@ -1,7 +1,7 @@
 """The stages that carry an image's new version into the files that name it: one for each repository and format. Pure.
 
 What a step does to a file is what the updater's plugin says (`FileUpdater.promotion_steps`), which the
-embedded engine does itself; before it the repository is cloned, after it a task commits and pushes. Kargo's
+embedded engine does itself; before it the repository is cloned, after it the change is committed and pushed. Kargo's
 steps set single keys of YAML; where a file needs more, such as a template, a job of ours does the same.
 """
 
@@ -24,7 +24,7 @@ from image_factory.ports import FileUpdater, Source, SourceRepository
 from image_factory_synth.data import ManagedImage
 from image_factory_synth.fields import Expression, literal
 from image_factory_synth.steps import Step
-from image_factory_synth.tasks import PROPOSE_CHANGE, PUSH_CHANGE, RETRY, task_step
+from image_factory_synth.tasks import RETRY
 from image_factory_synth.versions import KargoVersion
 
 UPDATE = "update"
@@ -156,7 +156,7 @@ class Carrier:
                 if check is not None:
                     ran = f"success() && status('{edited[-1]}') == 'Succeeded'"
                     steps.append(replace(check, condition=Expression(f"${{{{ {ran} }}}}")))
-            steps.append(_finish(group, image.name, place, stage_name(image.name, place, kind)))
+            steps += _finish(group, image.name, place, stage_name(image.name, place, kind))
         if not alone:
             steps.append(_report(edited))
         return tuple(steps)
@@ -207,23 +207,32 @@ def _place(image: ManagedImage, update: Update) -> SourceRepository:
     return SourceRepository(provider, source.host if source and source.provider == provider else None, update.repo)
 
 
-def _finish(group: _Group, image: str, place: SourceRepository, stage: str) -> Step:
-    """Return the step that brings what was changed to its branch, or proposes it."""
-    given: dict[str, str | Expression] = {
-        "folder": group.folder,
-        "branch": group.branch,
-        "message": group.message,
-    }
+def _finish(group: _Group, image: str, place: SourceRepository, stage: str) -> Iterator[Step]:
+    """Yield the steps that commit what was changed, and bring it to its branch or propose it.
+
+    Kargo lets one promotion at a time push to a branch, and rebases it on what came before, so that several
+    images' changes of one branch follow each other. A proposal's branch is always the same, so that a newer version
+    takes the place of an older one in the request that is open. Nothing waits for its merge: a stage that waited
+    would hold every later version up.
+    """
     number = group.folder.removeprefix("./consumer")
-    if group.mode == "push":
-        return task_step(f"push{number}", PUSH_CHANGE, **given)
-    given |= {
-        "repoURL": group.url,
-        "provider": place.provider,
-        "proposal": f"image-factory/{stage}/{group.branch}",
-        "title": f"Update {image} in {place.path}",
-    }
-    return task_step(f"propose{number}", PROPOSE_CHANGE, **given)
+    yield Step(uses="git-commit", alias=f"commit{number}", config={"path": group.folder, "message": group.message})
+    # What changed nothing is not committed, and then there is nothing to push or to propose.
+    changed = Expression(f"${{{{ success() && status('commit{number}') == 'Succeeded' }}}}")
+    is_proposed = group.mode == "pr"
+    target = f"image-factory/{stage}/{group.branch}" if is_proposed else group.branch
+    how: dict[str, object] = {"force": True} if is_proposed else {"maxAttempts": 10}
+    push = {"path": group.folder, "targetBranch": target, **how}
+    yield Step(uses="git-push", alias=f"push{number}", condition=changed, retry=RETRY, config=push)
+    if is_proposed:
+        request = {
+            "repoURL": group.url,
+            "provider": place.provider,
+            "sourceBranch": target,
+            "targetBranch": group.branch,
+            "title": f"Update {image} in {place.path}",
+        }
+        yield Step(uses="git-open-pr", alias=f"request{number}", condition=changed, retry=RETRY, config=request)
 
 
 def _report(edited: Sequence[str]) -> Step:
