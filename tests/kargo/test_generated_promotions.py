@@ -25,7 +25,7 @@ pytest.importorskip("image_factory_yaml", reason="image_factory_yaml is not inst
 pytest.importorskip("image_factory_kustomize", reason="image_factory_kustomize is not installed")
 pytest.importorskip("image_factory_helm", reason="image_factory_helm is not installed")
 
-from image_factory.decide.build_inputs import COURTESIES
+from image_factory.decide.build_inputs import IMAGE
 from image_factory.model.enrollment import Enrollment
 from image_factory.model.image_state import BaseSite, ImageConfiguration, ImageState
 from image_factory.model.request import PinnedDigest, RebuildCause, RebuildRequest
@@ -135,9 +135,10 @@ def test_a_request_starts_the_build_that_the_embedded_engine_would_start(
 
             assert answer["phase"] == "Succeeded", answer
             (started,) = world.builds[before:]
-            # Who promotes cannot ask which courtesies a workflow declares, so they are left out or empty.
+            # Who promotes cannot ask whether a workflow declares the image's name, and has no way to leave an empty
+            # base image out.
             told, expected = (
-                {name: value for name, value in inputs.items() if name not in COURTESIES or (value and is_asked)}
+                {name: value for name, value in inputs.items() if value and (name != IMAGE or is_asked)}
                 for inputs in (started.inputs, prepare_build(ours, request, enrollment, state).request.inputs)
             )
             assert told == expected

@@ -169,6 +169,7 @@ def test_a_file_that_holds_its_status_alone_is_read(judge: Judge, ci: Ci, reposi
 
     assert answer["phase"] == "Succeeded", answer
     assert [build["inputs"]["base_images"] for build in ci.builds] == ["[]"]
+    assert [build["inputs"]["base_image"] for build in ci.builds] == [""]
 
 
 def test_a_refusal_ends_the_promotion_and_shows_the_answer(judge: Judge, ci: Ci, repositories: GitServer) -> None:

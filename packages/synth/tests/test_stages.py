@@ -166,10 +166,22 @@ def test_github_is_called_as_its_plugin_says() -> None:
     assert config["body"] == (
         '${% quote({"ref": "main", "inputs": {"request_id": outputs.rebuild.request.requestId,'
         ' "bases": outputs.rebuild.request.digests, "version_bump": outputs.rebuild.request.versionBump,'
-        ' "triggered_by": outputs.rebuild.request.triggeredBy}}) %}'
+        ' "triggered_by": outputs.rebuild.request.triggeredBy,'
+        ' "base_image": outputs.rebuild.request.baseImage}}) %}'
     )
     assert config["successExpression"] == "response.status == 200 || response.status == 204"
     assert "response.status != 429" in config["failureExpression"]
+
+
+def test_a_workflow_is_told_nothing_by_an_input_that_it_does_not_declare() -> None:
+    undeclared = {name: "" for name in ("base_image", "triggered_by")}
+
+    body = trigger(managed(inputs={**undeclared, "version_bump": "bump"}))[-1]["config"]["body"]
+
+    assert body == (
+        '${% quote({"ref": "main", "inputs": {"request_id": outputs.rebuild.request.requestId,'
+        ' "base_images": outputs.rebuild.request.digests, "bump": outputs.rebuild.request.versionBump}}) %}'
+    )
 
 
 def test_the_token_is_the_one_that_settings_name_for_the_provider() -> None:

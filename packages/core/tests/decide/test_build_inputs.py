@@ -71,6 +71,12 @@ def test_an_input_that_was_given_a_name_is_missed_where_it_is_not_declared() -> 
     assert name_inputs({"base_image": "a"}, {"base_image": "from"}, set()).left_out == ("base_image",)
 
 
+def test_an_input_that_has_no_name_at_the_workflow_is_not_told_and_not_missed() -> None:
+    told = name_inputs({"request_id": "r1", "version_bump": "patch"}, {"version_bump": ""}, None)
+
+    assert (told.inputs, told.left_out) == ({"request_id": "r1"}, ())
+
+
 def test_two_inputs_of_one_name_are_refused() -> None:
     with pytest.raises(UserError, match="two inputs are called 'x'"):
         name_inputs({"request_id": "a", "base_images": "b"}, {"request_id": "x", "base_images": "x"}, None)

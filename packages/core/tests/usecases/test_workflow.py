@@ -103,7 +103,7 @@ def test_the_inputs_are_ours_and_the_request_shows_in_the_run_s_name() -> None:
     # BaseLoader: YAML 1.1 reads `on` as a truth.
     parsed = yaml.load(rendered("github-web.yml"), Loader=yaml.BaseLoader)
     local = yaml.load(rendered("github-uv-local.yml"), Loader=yaml.BaseLoader)
-    ours = {"request_id", "base_images", "version_bump", "triggered_by"}
+    ours = {"request_id", "base_images", "version_bump", "triggered_by", "base_image"}
 
     assert set(parsed["on"]["workflow_dispatch"]["inputs"]) == ours
     assert set(local["on"]["workflow_dispatch"]["inputs"]) == ours | {

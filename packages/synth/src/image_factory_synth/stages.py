@@ -17,7 +17,6 @@ from typing import Protocol
 from image_factory.decide.build_inputs import (
     BASE_IMAGE,
     BASE_IMAGES,
-    COURTESIES,
     IMAGE,
     REQUEST_ID,
     TRIGGERED_BY,
@@ -259,12 +258,11 @@ class Stages:
         """Return the configuration of the step that makes the call which the plugin describes."""
         places = {f"<{name}>": f"outputs.{_TASK}.{REQUEST}.{read}" for name, read in _INPUTS.items()}
         told = {name: f"<{name}>" for name in _INPUTS} | {IMAGE: image.name}
-        # What a workflow does not declare is refused with all the rest: it gets the courtesies that are asked for.
+        # What a workflow does not declare is refused with all the rest: it gets what the one that we write declares,
+        # and the image's name where that is asked for.
         declared = None
         if source.provider not in WITHOUT_FILES:
-            declared = {
-                source.inputs.get(name, name) for name in told if name not in COURTESIES or name in source.inputs
-            }
+            declared = {source.inputs.get(name, name) for name in told if name != IMAGE or name in source.inputs}
         workflow = source.workflow or ("" if source.provider in WITHOUT_FILES else f"{image.name}.yml")
         call = trigger.call(
             BuildRequest(

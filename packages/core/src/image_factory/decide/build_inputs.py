@@ -95,7 +95,8 @@ def name_inputs(inputs: Mapping[str, str], names: Mapping[str, str], declared: C
     """Return `inputs` under the names that `names` gives them, without those that a workflow does not declare.
 
     Args:
-        names: ours → the workflow's (`source.inputs`); one that is not there keeps its name.
+        names: ours → the workflow's (`source.inputs`); one that is not there keeps its name, one without a name
+            is not told.
         declared: what the workflow declares; None where it may take any.
 
     Raises:
@@ -105,6 +106,8 @@ def name_inputs(inputs: Mapping[str, str], names: Mapping[str, str], declared: C
     left_out: list[str] = []
     for name, value in inputs.items():
         theirs = names.get(name, name)
+        if not theirs:
+            continue
         if declared is not None and theirs not in declared:
             left_out += [name] if name not in COURTESIES or name in names else []
             continue

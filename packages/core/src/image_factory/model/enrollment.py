@@ -21,6 +21,7 @@ from image_factory.model.field_types import (
     MAX_LABEL,
     Constraint,
     DateText,
+    DeclaredName,
     Duration,
     GitHost,
     GitRef,
@@ -159,8 +160,8 @@ class Source(Record):
     """GitLab: the job of that pipeline."""
     ref: GitRef | None = Field(default=None, examples=["main"])
     """GitLab: the branch or tag that the pipeline runs on, where it is not `branch`."""
-    inputs: dict[InputName, InputName] = Field(default_factory=dict, examples=["{base_images: bases}"])
-    """Our inputs, and the names under which the workflow declares them where it calls them otherwise."""
+    inputs: dict[InputName, DeclaredName] = Field(default_factory=dict, examples=["{base_images: bases}"])
+    """Our inputs, and what the workflow calls them where it is otherwise; `""` for one that it does not declare."""
 
 
 class Update(Record):

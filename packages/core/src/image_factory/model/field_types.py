@@ -35,6 +35,7 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")  # OCI distribution-sp
 _STAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
 _INPUT = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}\Z")
+_DECLARED = re.compile(r"([A-Za-z_][A-Za-z0-9_-]{0,99})?\Z")
 _WORKFLOW = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]{0,99}\.ya?ml\Z")
 _CONSTRAINT = re.compile(r"(?!-)[A-Za-z0-9.*^~<>=!|,+ _-]{1,255}\Z")
 # What a shell, an expression or git's revision syntax gives a meaning to (git-check-ref-format, rules 3 to 10).
@@ -267,6 +268,13 @@ VariableName = Annotated[
 InputName = Annotated[
     str, AfterValidator(matching(_INPUT, "an input", "write letters, digits, _ and -, such as base_images"))
 ]
+DeclaredName = Annotated[
+    str,
+    AfterValidator(
+        matching(_DECLARED, "an input", 'write letters, digits, _ and -, such as bases; "" where there is no such input')
+    ),
+]
+"""What a workflow calls an input of ours; empty where it declares none for it."""
 WorkflowFile = Annotated[
     str,
     AfterValidator(
