@@ -174,7 +174,7 @@ def test_github_is_called_as_its_plugin_says() -> None:
 
 
 def test_a_workflow_is_told_nothing_by_an_input_that_it_does_not_declare() -> None:
-    undeclared = {name: "" for name in ("base_image", "triggered_by")}
+    undeclared = {"base_image": "", "triggered_by": ""}
 
     body = trigger(managed(inputs={**undeclared, "version_bump": "bump"}))[-1]["config"]["body"]
 

@@ -271,7 +271,9 @@ InputName = Annotated[
 DeclaredName = Annotated[
     str,
     AfterValidator(
-        matching(_DECLARED, "an input", 'write letters, digits, _ and -, such as bases; "" where there is no such input')
+        matching(
+            _DECLARED, "an input", 'write letters, digits, _ and -, such as bases; "" where there is no such input'
+        )
     ),
 ]
 """What a workflow calls an input of ours; empty where it declares none for it."""
