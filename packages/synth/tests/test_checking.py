@@ -198,6 +198,12 @@ CASES: dict[str, tuple[tuple[str | int, ...], Any, str, str]] = {
         "Stage/build",
         "spec.promotionTemplate.spec.steps[1].if",
     ),
+    "a step that Kargo has no more": (
+        (*STEPS, 0, "uses"),
+        "helm-update-image",
+        "Stage/build",
+        "spec.promotionTemplate.spec.steps[0].uses",
+    ),
     "neither uses nor task": ((*STEPS, 1), {"as": "a"}, "Stage/build", "spec.promotionTemplate.spec.steps[1]"),
     "an alias that Kargo keeps": (
         (*STEPS, 0, "as"),

@@ -9,7 +9,8 @@ import pytest
 from image_factory.errors import NotFound, UserError
 from image_factory.model.settings import Settings
 from image_factory_synth.inspection import inspect_file, inspect_text
-from image_factory_synth.versions import KNOWN
+from image_factory_synth.steps import has_step
+from image_factory_synth.versions import KNOWN, KargoVersion
 
 GOLDEN = Path(__file__).with_name("golden") / f"cluster-{KNOWN[-1]}.yaml"
 
@@ -21,12 +22,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def release() -> Path:
+def release(version: KargoVersion = KNOWN[-1]) -> Path:
     named = os.environ.get("IMAGE_FACTORY_SCHEMAS")
     schemas = Path(named) if named else Path(__file__).resolve().parents[3].parent / "shared" / "schemas"
-    found = schemas / "kargo" / "1.11.2"
-    if not found.is_dir():
-        pytest.skip(f"no schemas of Kargo 1.11 in {schemas}; IMAGE_FACTORY_SCHEMAS names another folder")
+    found = next((schemas / "kargo").glob(f"{version}.*"), None)
+    if found is None:
+        pytest.skip(f"no schemas of Kargo {version} in {schemas}; IMAGE_FACTORY_SCHEMAS names another folder")
     return found
 
 
@@ -67,7 +68,17 @@ def test_with_a_release_s_schemas_its_steps_are_checked_too(folder: Path) -> Non
 
     found = inspect_file(folder, Settings(), crds=crds).findings
 
-    assert ["no step of Kargo's: 'git-klone'" in each.message for each in found] == [True]
+    assert [each.message for each in found] == ["Kargo 1.11 has no step 'git-klone'"]
+
+
+@pytest.mark.parametrize("version", KNOWN, ids=str)
+def test_the_steps_that_are_known_are_those_of_the_release(version: KargoVersion) -> None:
+    every = {
+        file.name.removesuffix("-config.json") for each in KNOWN for file in release(each).glob("steps/*-config.json")
+    }
+    there = {file.name.removesuffix("-config.json") for file in release(version).glob("steps/*-config.json")}
+
+    assert {name for name in every if has_step(name, version)} == there
 
 
 def test_a_step_s_configuration_that_kargo_refuses_is_found_and_an_expression_is_none(folder: Path) -> None:

@@ -31,7 +31,7 @@ def test_a_metric_whose_job_could_get_no_name_is_refused() -> None:
     template = next(resource for resource in jobs(SETTINGS) if isinstance(resource, AnalysisTemplate))
     metrics = tuple(replace(metric, name="analyze-dockerfile-metric") for metric in template.spec.metrics)
 
-    with pytest.raises(RefusedByKargo, match="longer than 22"):
+    with pytest.raises(RefusedByKargo, match="longer than 20"):
         replace(template, spec=replace(template.spec, metrics=metrics)).document(V11)
 
 

@@ -56,6 +56,8 @@ def task(*steps: Step) -> PromotionTask:
     [
         pytest.param(stage(), id="no step, so nothing would be verified"),
         pytest.param(stage(Step(uses="http"), freight=()), id="no Freight"),
+        pytest.param(stage(Step(uses="helm-update-image")), id="a step that Kargo has no more"),
+        pytest.param(task(Step(uses="gha-dispatch-workflow")), id="a step that only others sell"),
         pytest.param(stage(Step(uses="http"), freight=(FREIGHT, FREIGHT)), id="one origin twice"),
         pytest.param(stage(Step(uses="http", alias="a"), Step(uses="copy", alias="a")), id="one alias twice"),
         pytest.param(stage(Step(uses="http", alias="step-1")), id="an alias that Kargo gives itself"),
@@ -100,3 +102,12 @@ def test_an_argument_that_could_end_a_word_of_the_job_is_refused(value: str) -> 
     assert document(argument, V11) == {"name": "a", "value": "plain"}
     with pytest.raises(RefusedByKargo):
         document(replace(argument, value=value), V11)
+
+
+def test_a_step_of_a_later_kargo_is_refused_and_its_first_version_named() -> None:
+    late = stage(Step(uses="fail", config={"message": "no"}))
+
+    assert late.document(KargoVersion(1, 10))
+    with pytest.raises(RefusedByKargo, match=r"Kargo 1\.9 has no step 'fail'") as refused:
+        late.document(KargoVersion(1, 9))
+    assert refused.value.hint == "Kargo 1.10 is the first to have it"

@@ -15,8 +15,8 @@ from image_factory_synth.fields import written
 from image_factory_synth.job_records import JobTemplate
 from image_factory_synth.records import Resource
 
-MAX_METRIC = 22
-"""Characters of a metric's name: its Job is `<uid of 36>.<metric>.<n>`, and n may have three digits."""
+MAX_METRIC = 20
+"""Characters of a metric's name: its Job is `<uid of 36>.<metric>.<n>`, and n may have five digits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,13 +15,13 @@ from typing import Any
 import yaml
 
 from image_factory.errors import UserError
+from image_factory_synth.analysis import MAX_METRIC
 from image_factory_synth.fields import RefusedByKargo
 from image_factory_synth.read_back import Place, path_of, read_back
 from image_factory_synth.records import KARGO, PROJECT_LABEL, Resource
+from image_factory_synth.steps import has_step, no_step
 from image_factory_synth.versions import KargoVersion
 
-MAX_METRIC = 24
-"""Characters of a metric's name: Argo puts it behind a UID into a Pod's label."""
 _CLUSTER_SCOPED = frozenset({"Namespace", "Project", "ClusterRole", "ClusterRoleBinding", "ClusterPromotionTask"})
 _RESERVED = re.compile(r"(step|task)-\d+")
 _NAMED_OUTPUT = re.compile(r"(?<![.\w])(?:outputs(?:\.(\w+)|\[['\"]([^'\"]+)['\"]\])|status\(['\"]([^'\"]+)['\"]\))")
@@ -117,7 +117,7 @@ def _check_alone(resource: Rendered, version: KargoVersion) -> Iterator[Finding]
     if record is not None:
         yield from _check_record(resource, record, version)
     if resource.kind in ("Stage", "PromotionTask", "ClusterPromotionTask"):
-        yield from _check_steps(resource)
+        yield from _check_steps(resource, version)
     if resource.kind == "AnalysisTemplate":
         yield from _check_template(resource)
 
@@ -135,7 +135,9 @@ def _check_record(resource: Rendered, record: type[Resource], version: KargoVers
             read.check(version)
         except RefusedByKargo as error:
             at = _find(document, error.field)
-            problem(at, error.message if at[-1:] == (error.field,) else f"{error.field}: {error.message}", error.hint)
+            if error.field != "uses":  # of each step it is said where that stands
+                told = error.message if at[-1:] == (error.field,) else f"{error.field}: {error.message}"
+                problem(at, told, error.hint)
         except UserError as error:
             problem(("spec",), error.message, error.hint)
     yield from found
@@ -165,7 +167,7 @@ def steps_of(document: Mapping[str, Any]) -> tuple[Place, Sequence[Any]]:
     return at, steps if isinstance(steps, list) else ()
 
 
-def _check_steps(resource: Rendered) -> Iterator[Finding]:
+def _check_steps(resource: Rendered, version: KargoVersion) -> Iterator[Finding]:
     at, steps = steps_of(resource.document)
     seen: set[str] = set()
     for number, step in enumerate(steps):
@@ -174,6 +176,9 @@ def _check_steps(resource: Rendered) -> Iterator[Finding]:
         here = (*at, number)
         if ("uses" in step) == ("task" in step):
             yield resource.finding(here, "a step has either uses or task")
+        uses = step.get("uses")
+        if isinstance(uses, str) and not has_step(uses, version):
+            yield resource.finding((*here, "uses"), *no_step(uses, version))
         if "task" in step:
             if resource.kind != "Stage":
                 yield resource.finding((*here, "task"), "a task within a task", "write its steps out")

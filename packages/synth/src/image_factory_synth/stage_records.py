@@ -83,4 +83,4 @@ class Stage(Resource):
             raise RefusedByKargo(
                 f"a Stage takes each origin once, and at least one: {origins}", field="requestedFreight"
             )
-        check_steps(self.spec.promotion_template.spec.steps)
+        check_steps(self.spec.promotion_template.spec.steps, version)

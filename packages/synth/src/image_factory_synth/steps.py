@@ -9,8 +9,10 @@ of ours. Pure.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from image_factory_synth.fields import Expression, RefusedByKargo, written
@@ -18,6 +20,21 @@ from image_factory_synth.records import KARGO, Resource
 from image_factory_synth.versions import KargoVersion
 
 _RESERVED = re.compile(r"(step|task)-\d+")
+_OPEN_SOURCE: Mapping[KargoVersion, str] = {
+    KargoVersion(1, 9): (
+        "argocd-update compose-output copy delete git-clear git-clone git-commit git-merge-pr git-open-pr git-push"
+        " git-wait-for-pr helm-template helm-update-chart http http-download json-parse json-update kustomize-build"
+        " kustomize-set-image oci-download set-metadata untar yaml-merge yaml-parse yaml-update"
+    ),
+    KargoVersion(1, 10): "argocd-wait fail git-tag github-push oci-push set-freight-alias toml-parse toml-update",
+    KargoVersion(1, 11): "file-write",
+}
+"""The steps of open-source Kargo, by the first version that has them; a promotion with any other fails."""
+_INSTEAD: Mapping[str, str] = {
+    "helm-update-image": "write it as yaml-update: Kargo 1.2 was the last to have it",
+    "gha-dispatch-workflow": "write it as http: only Akuity's platform has it",
+    "send-message": "write it as http: only Akuity's platform has it",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,17 +103,33 @@ class PromotionTask(Resource):
     spec: PromotionTaskSpec = written("spec", first=(1, 2), required=True)
 
     def check(self, version: KargoVersion) -> None:
-        check_steps(self.spec.steps)
+        check_steps(self.spec.steps, version)
         if any(step.task is not None for step in self.spec.steps):
             raise RefusedByKargo("a task has no tasks for steps", field="task")
 
 
-def check_steps(steps: tuple[Step, ...]) -> None:
+def check_steps(steps: tuple[Step, ...], version: KargoVersion) -> None:
     """Refuse steps that Kargo would not run as they are meant."""
     if not steps:
         raise RefusedByKargo("there is no step, so nothing would be verified", field="steps")
     for step in steps:
         step.check()
+        if step.uses is not None and not has_step(step.uses, version):
+            message, hint = no_step(step.uses, version)
+            raise RefusedByKargo(message, field="uses", hint=hint)
     aliases = [step.alias for step in steps if step.alias]
     if len(set(aliases)) < len(aliases) or any(_RESERVED.fullmatch(alias) for alias in aliases):
         raise RefusedByKargo(f"steps need aliases of their own: {aliases}", field="as")
+
+
+@lru_cache(maxsize=256)
+def has_step(name: str, version: KargoVersion) -> bool:
+    """Whether open-source Kargo of that version has a step of that name."""
+    return any(first <= version and name in names.split() for first, names in _OPEN_SOURCE.items())
+
+
+def no_step(name: str, version: KargoVersion) -> tuple[str, str]:
+    """Return what to say of a step that there is not, and a hint."""
+    later = next((first for first, names in _OPEN_SOURCE.items() if name in names.split()), None)
+    hint = f"Kargo {later} is the first to have it" if later else "is it spelled as Kargo spells it?"
+    return f"Kargo {version} has no step {name!r}", _INSTEAD.get(name, hint)
