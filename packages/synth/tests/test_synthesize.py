@@ -166,6 +166,22 @@ def test_a_state_folder_that_a_variable_names_lies_in_the_repository_all_the_sam
     assert watched == [["image-factory/known/rebuild-requests/web.yaml"]]
 
 
+def test_a_state_folder_elsewhere_is_read_and_that_of_the_repository_watched(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("other") / "state"
+    (folder / "state").rename(elsewhere)
+    kargo = KargoSettings(state_repository="https://git.example.com/state.git", job_image="ghcr.io/acme/tool:1")
+
+    found = run(folder, Settings(state_dir=str(elsewhere), kargo=kargo, engine="kargo"))
+
+    assert found.refused == ()
+    assert "Warehouse/node-22" in found.added
+    assert [note.message for note in found.notes if note.item == "stateDir"] == [
+        f"state is read from {elsewhere}, and the cluster's is taken to lie in state/"
+    ]
+
+
 def test_a_request_that_cannot_be_read_is_told_where_it_is_shown(folder: Path) -> None:
     requests = folder / "state" / "rebuild-requests"
     requests.mkdir()

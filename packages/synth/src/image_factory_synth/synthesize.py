@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -36,6 +36,7 @@ BudgetOf = Callable[[Repository], Budget | None]
 """Who knows what a repository's registry takes from us in a day; None where nobody does."""
 BREAK = "---\n"
 """What stands between two charts of the output."""
+_STATE_DIR, _DIST_DIR = (str(Settings.model_fields[name].default) for name in ("state_dir", "dist_dir"))
 _TOGETHER = 25
 """Charts that are handed over at once."""
 
@@ -214,7 +215,7 @@ def synthesize(
         broken=broken,
         skipped=tuple(found for found in planned.outcomes if isinstance(found, Skipped)),
         pinned=planned.pinned,
-        notes=(*_engine_notes(settings), *planned.notes),
+        notes=(*_setting_notes(root, settings), *planned.notes),
         places={entry.enrollment.name: entry.location for entry in enrolled.enrollments},
         traffic=traffic(planned.checks, planned.intervals, budgets),
         plan=None if images_kept is None else rendering.plan(plan, images_kept),
@@ -222,23 +223,34 @@ def synthesize(
 
 
 def folders_inside(root: Path, settings: Settings) -> tuple[str, str]:
-    """Return the folders of the state and of our output, from `root` on where they lie there."""
-    return _inside(root, settings.state_dir), _inside(root, settings.dist_dir)
+    """Return the folders of the state and of our output, as they lie below `root` in the repository."""
+    return _inside(root, settings.state_dir, _STATE_DIR), _inside(root, settings.dist_dir, _DIST_DIR)
 
 
-def _inside(root: Path, folder: str) -> str:
-    """Return a folder's path from the root on, where it lies there; one of a flag or a variable is absolute."""
+def _inside(root: Path, folder: str, usual: str) -> str:
+    """Return a folder's path from the root on; one of a flag or a variable is absolute.
+
+    Args:
+        usual: where it lies in the repository when it is read or written elsewhere for this once.
+    """
     whole = Path(os.path.abspath(root / folder))  # noqa: PTH100 - resolve() follows links
     base = Path(os.path.abspath(root))  # noqa: PTH100
-    return str(whole.relative_to(base)) if whole.is_relative_to(base) else folder
+    if whole.is_relative_to(base):
+        return str(whole.relative_to(base))
+    return usual if Path(folder).is_absolute() else folder
 
 
-def _engine_notes(settings: Settings) -> tuple[Note, ...]:
-    """Return that the cluster starts builds which nobody settles, or which another engine starts too."""
-    if settings.kargo.state_repository is None or not settings.starts_builds:
-        return ()
-    told = "the cluster is to start builds, and config.yaml says that image-factory run does: set engine: kargo"
-    return (Note("engine", told),)
+def _setting_notes(root: Path, settings: Settings) -> Iterator[Note]:
+    """Yield what is to be said of settings, whatever the images are."""
+    if settings.kargo.state_repository is None:
+        return
+    if settings.starts_builds:  # which nobody settles, or another engine starts too
+        told = "the cluster is to start builds, and config.yaml says that image-factory run does: set engine: kargo"
+        yield Note("engine", told)
+    state = folders_inside(root, settings)[0]
+    if Path(settings.state_dir).is_absolute() and Path(settings.state_dir) != Path(os.path.abspath(root / state)):  # noqa: PTH100
+        told = f"state is read from {settings.state_dir}, and the cluster's is taken to lie in {state}/"
+        yield Note("stateDir", told)
 
 
 def _read_images(path: Path) -> tuple[str, ImagesFile]:
