@@ -36,6 +36,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+NO_STAGES = "nothing but Warehouses is written: stages and jobs need kargo.stateRepository and kargo.jobImage"
+
+
+def test_without_a_place_for_its_state_a_folder_has_no_stages_and_that_is_said(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["synth"]) == 0
+
+    assert capsys.readouterr().err == f"warning: stateRepository: {NO_STAGES}\n"
+
+
 def test_the_summary_says_what_was_added_changed_and_removed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["synth"]) == 0
     first = capsys.readouterr().out
@@ -63,7 +74,7 @@ def test_with_a_program_s_log_nothing_but_its_lines_is_said(folder: Path, capsys
 
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert [json.loads(line)["image"] for line in shown.err.splitlines()] == ["node-22"]
+    assert [json.loads(line)["image"] for line in shown.err.splitlines()] == ["node-22", "stateRepository"]
 
 
 def test_an_images_yaml_in_another_encoding_is_named_with_its_line(
@@ -100,7 +111,10 @@ def test_json_is_one_document_and_warnings_stay_out_of_it(folder: Path, capsys: 
     found = json.loads(shown.out)
     assert (found["resources"], found["written"]) == (5, False)
     assert "+kind: Warehouse" in found["diff"]
-    assert shown.err == "warning: node-22: no repoURL and no allowTags: it gets no Warehouse\n"
+    assert shown.err.splitlines() == [
+        "warning: node-22: no repoURL and no allowTags: it gets no Warehouse",
+        f"warning: stateRepository: {NO_STAGES}",
+    ]
     assert not (folder / "dist").exists()
 
 
@@ -119,7 +133,7 @@ def test_a_program_reads_warnings_as_json_with_image_and_op(folder: Path, capsys
 
     assert run(["synth", "--log-format", "json"]) == 0
 
-    (line,) = capsys.readouterr().err.splitlines()
+    line, _ = capsys.readouterr().err.splitlines()
     logged = json.loads(line)
     assert (logged["op"], logged["image"], logged["level"]) == ("synth", "node-22", "warning")
     assert "repoURL" in logged["event"]

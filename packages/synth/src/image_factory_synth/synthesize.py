@@ -215,7 +215,7 @@ def synthesize(
         broken=broken,
         skipped=tuple(found for found in planned.outcomes if isinstance(found, Skipped)),
         pinned=planned.pinned,
-        notes=(*_setting_notes(root, settings), *planned.notes),
+        notes=(*_setting_notes(root, settings, watched=bool(planned.warehouses)), *planned.notes),
         places={entry.enrollment.name: entry.location for entry in enrolled.enrollments},
         traffic=traffic(planned.checks, planned.intervals, budgets),
         plan=None if images_kept is None else rendering.plan(plan, images_kept),
@@ -240,9 +240,16 @@ def _inside(root: Path, folder: str, usual: str) -> str:
     return usual if Path(folder).is_absolute() else folder
 
 
-def _setting_notes(root: Path, settings: Settings) -> Iterator[Note]:
-    """Yield what is to be said of settings, whatever the images are."""
+def _setting_notes(root: Path, settings: Settings, *, watched: bool) -> Iterator[Note]:
+    """Yield what is to be said of settings.
+
+    Args:
+        watched: whether any image is.
+    """
     if settings.kargo.state_repository is None:
+        if watched:
+            told = "nothing but Warehouses is written: stages and jobs need kargo.stateRepository and kargo.jobImage"
+            yield Note("stateRepository", told)
         return
     if settings.starts_builds:  # which nobody settles, or another engine starts too
         told = "the cluster is to start builds, and config.yaml says that image-factory run does: set engine: kargo"
