@@ -16,10 +16,17 @@ def test_a_provider_without_a_secret_of_its_own_has_gits() -> None:
     assert secret_of(settings, "github") == git_secret(settings) == SecretKey(name="robot", key="password")
 
 
-def test_each_provider_may_have_its_own() -> None:
-    settings = KargoSettings.model_validate({"credentials": {"gitlab": {"secret": "gitlab-trigger", "key": "token"}}})
+def test_git_s_password_is_not_sent_where_a_trigger_token_is_asked_for() -> None:
+    found = secret_of(KargoSettings(), "gitlab", is_trigger_token=True)
 
-    assert secret_of(settings, "gitlab") == SecretKey(name="gitlab-trigger", key="token")
+    assert found == SecretKey(name="gitlab-trigger", key="token")
+
+
+def test_each_provider_may_have_its_own() -> None:
+    settings = KargoSettings.model_validate({"credentials": {"gitlab": {"secret": "lab", "key": "t"}}})
+
+    assert secret_of(settings, "gitlab") == SecretKey(name="lab", key="t")
+    assert secret_of(settings, "gitlab", is_trigger_token=True) == secret_of(settings, "gitlab")
     assert secret_of(settings, "github") == SecretKey(name="github-credentials", key="password")
 
 

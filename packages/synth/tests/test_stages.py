@@ -201,7 +201,7 @@ def test_gitlab_is_called_with_its_trigger_token_and_variables() -> None:
     assert '"ref": "v1"' in config["body"]
     assert '"image": "web"' in config["body"]
     assert '"base_image": outputs.rebuild.request.baseImage' in config["body"]
-    assert "\"token\": secret('github-credentials').password" in config["body"]
+    assert "\"token\": secret('gitlab-trigger').token" in config["body"]
     assert config["successExpression"] == "response.status == 201"
 
 

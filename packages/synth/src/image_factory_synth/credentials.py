@@ -29,10 +29,17 @@ def git_secret(settings: KargoSettings) -> SecretKey:
     return SecretKey(name=settings.git_credentials, key=PASSWORD)
 
 
-def secret_of(settings: KargoSettings, provider: str) -> SecretKey:
-    """Return where the token lies that starts builds at `provider`; git's password where no setting says."""
+def secret_of(settings: KargoSettings, provider: str, *, is_trigger_token: bool = False) -> SecretKey:
+    """Return where the token lies that starts builds at `provider`, also where no setting says.
+
+    Args:
+        is_trigger_token: whether it is of a kind that starts builds and nothing else. Git's password is never one, and
+            is not to be sent where one is asked for.
+    """
     named = settings.credentials.get(provider)
-    return git_secret(settings) if named is None else _key(named)
+    if named is not None:
+        return _key(named)
+    return SecretKey(name=f"{provider}-trigger", key="token") if is_trigger_token else git_secret(settings)
 
 
 def secret_expression(secret: SecretKey) -> str:

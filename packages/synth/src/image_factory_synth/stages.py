@@ -274,7 +274,8 @@ class Stages:
             )
         )
         succeeded = " || ".join(f"response.status == {status}" for status in call.accepted)
-        secret = secret_expression(secret_of(self.settings, source.provider))
+        named = secret_of(self.settings, source.provider, is_trigger_token=call.secret_field is not None)
+        secret = secret_expression(named)
         config: dict[str, object] = {
             "method": call.method,
             "url": call.url,

@@ -92,7 +92,7 @@ class KargoSettings(Record):
     credentials: dict[Plain, SecretSettings] = Field(
         default_factory=dict, examples=["{gitlab: {secret: gitlab-trigger, key: token}}"]
     )
-    """The tokens that start builds, by provider; where none is named, the password of `gitCredentials`."""
+    """The tokens that start builds, by provider; else the password of `gitCredentials`, for GitLab `gitlab-trigger`."""
     job_environment: dict[Environment, SecretSettings] = Field(
         default_factory=dict, examples=["{GITHUB_TOKEN: {secret: github-credentials}}"]
     )
