@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from image_factory.errors import ImageFactoryError
 from image_factory_synth.charts import Chart
 from image_factory_synth.kargo import Cdk8s
-from image_factory_synth.library import RenderingFailed
+from image_factory_synth.library import RenderingFailed, cdk8s_library
 from image_factory_synth.node import NoNode, find_node
 
 try:
@@ -115,6 +117,77 @@ def test_every_text_reads_back_as_the_same_text(texts: list[str]) -> None:
     (text,) = render(Chart("a", documents))
 
     assert list(yaml.safe_load_all(text)) == list(documents)
+
+
+LIBRARY = """
+const { ApiObject, App, Chart, JsonPatch, Yaml } = require(process.argv[1]);
+const texts = require("fs").readFileSync(0, "utf8").trim().split("\\n").map((line) => {
+  const chart = new Chart(new App(), "chart");
+  for (const [number, resource] of JSON.parse(line).entries()) {
+    const object = new ApiObject(chart, `${number}`, resource);
+    object.addJsonPatch(JsonPatch.replace("/metadata", resource.metadata));
+  }
+  return Yaml.stringify(...chart.toJson());
+});
+process.stdout.write(JSON.stringify(texts));
+"""
+"""What cdk8s' own writer makes of charts."""
+ORDINARY = (
+    *("web-1", "ghcr.io/acme/web", "https://github.com/acme/web.git", "apps/web/", "24h17m0s", "5m0s", "m0s", "1h"),
+    *(
+        "a-1e3",
+        "e-3",
+        "a.b_c",
+        "on-off",
+        "n/y",
+        "1-a",
+        "a-",
+        "a--b",
+        "a:b",
+        "http://a.b",
+        "https://a",
+        "0h0m0s",
+        "{{x}}",
+    ),
+    *("<<", "=", "012", "1_000", ".5", "+1", ".inf", "a\nb", "a\n", "\t", "\u2028", "x" * 2000, "Y", "off"),
+)
+SCALARS = st.one_of(
+    st.sampled_from([*ODD, *ORDINARY]),
+    st.text(st.characters(exclude_categories=("Cs",)), max_size=8),
+    st.from_regex(r"[a-z0-9./:_-]{1,9}", fullmatch=True),
+    st.booleans(),
+    st.none(),
+    st.integers(-(2**53), 2**53),
+    st.floats(allow_nan=False, allow_infinity=False),
+)
+NESTED = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from([*ODD, *ORDINARY, "a", "b", "1"]), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=5, deadline=None, phases=(Phase.generate,))  # each try starts two Nodes: none to spare
+@given(st.lists(NESTED, min_size=80, max_size=80))
+def test_what_is_written_is_what_the_library_writes(values: list[Any]) -> None:
+    charts = [
+        Chart(f"{number}", (resource(value=value), resource(again=[value])) if number % 2 else (resource(value=value),))
+        for number, value in enumerate(values)
+    ]
+    with cdk8s_library() as library:
+        done = subprocess.run(
+            [str(find_node()), "-e", LIBRARY, str(library)],
+            input="".join(f"{chart.line}\n" for chart in charts),
+            env={**os.environ, "CDK8S_DISABLE_SORT": "1"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+
+    assert render(*charts) == json.loads(done.stdout)
 
 
 def test_charts_handed_over_one_after_the_other_come_back_in_their_order() -> None:

@@ -107,7 +107,5 @@ def test_what_is_no_digest_beside_a_tag_stays() -> None:
 
 
 def test_a_digest_that_would_hold_the_old_image_is_refused() -> None:
-    with pytest.raises(
-        UserError, match=r"line 3: image\.digest would hold the old image fast"
-    ):
+    with pytest.raises(UserError, match=r"line 3: image\.digest would hold the old image fast"):
         by_keys(ImageVersion("2"), "image.tag")
