@@ -153,7 +153,7 @@ ORDINARY = (
 )
 SCALARS = st.one_of(
     st.sampled_from([*ODD, *ORDINARY]),
-    st.text(st.characters(exclude_categories=("Cs",)), max_size=8),
+    st.text(st.characters(codec="utf-8"), max_size=8),
     st.from_regex(r"[a-z0-9./:_-]{1,9}", fullmatch=True),
     st.booleans(),
     st.none(),
