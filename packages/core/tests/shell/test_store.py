@@ -72,6 +72,18 @@ def test_what_was_written_is_read_in_the_order_of_names(store: Store, tmp_path: 
     assert (tmp_path / "state/base-images/node-22.yaml").read_text() == dump_base(base())
 
 
+def test_of_some_names_nothing_else_is_looked_at(store: Store, tmp_path: Path) -> None:
+    write(tmp_path, image("web"), image("shop"), bases=(base("node-22"), base("alpine-3")))
+    (tmp_path / "state" / "images" / "other.yaml").write_text("{")
+
+    images, bases = store.only(["web", "alpine-3", "gone"])
+
+    assert (list(images.records), list(bases.records)) == (["web"], ["alpine-3"])
+    assert images.records["web"] == image("web")
+    assert not images.broken
+    assert list(store.only(["other"])[0].broken) == ["other"]
+
+
 def test_the_state_directory_is_a_setting(tmp_path: Path) -> None:
     store = Store(tmp_path, Settings(state_dir="seen/here"))
 

@@ -175,8 +175,7 @@ def _plan(
     alone: bool,
 ) -> Plan | None:
     """Return the plan of these images among all others; None where one of them cannot be read, or has gone."""
-    store = Store(root, settings)
-    images, bases = store.images(), store.bases()
+    images, bases = Store(root, settings).only(names)
     enrollments = [
         Enrollment.model_validate_json(image.enrollment)
         for name in names

@@ -14,7 +14,7 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Callable, ItemsView, Iterator, Mapping, Sequence, ValuesView
+from collections.abc import Callable, Collection, ItemsView, Iterator, Mapping, Sequence, ValuesView
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import repeat
@@ -162,6 +162,7 @@ def read_folder(
     ahead: ReadAhead | None = None,
     earlier: Loaded[T] | None = None,
     keep: Callable[[Callable[[], None]], object] = lambda save: save(),
+    only: Collection[str] | None = None,
 ) -> Loaded[T]:
     """Return the records of `folder`, which may be missing, through `cache` where there is one.
 
@@ -170,9 +171,10 @@ def read_folder(
         earlier: what this process read of the folder before: it serves as the cache does, by the same rules,
             and what it has built need not be built again.
         keep: given what saves the cache, to be called now or when there is time; not called where nothing is new.
+        only: the names to look at; all others are as if they were not there. Wants no cache and nothing earlier.
     """
     with collector_paused():
-        return _read_folder(folder, model, cache, ahead, earlier, keep)
+        return _read_folder(folder, model, cache, ahead, earlier, keep, only)
 
 
 def _read_folder(
@@ -182,13 +184,14 @@ def _read_folder(
     ahead: ReadAhead | None,
     earlier: Loaded[T] | None,
     keep: Callable[[Callable[[], None]], object],
+    only: Collection[str] | None,
 ) -> Loaded[T]:
     known = earlier.records.files if earlier is not None else {} if cache is None else cache.load()
     files: dict[str, CachedFile] = {}
     unread: dict[str, Signature] = {}
     built: dict[str, T] = {}
     broken: dict[str, ImageFactoryError] = {}
-    for name, signature in sorted(_signatures(folder, broken)):
+    for name, signature in sorted(_signatures(folder, broken, only)):
         cached = known.get(name)
         if cached is not None and cached.settled and cached.signature == signature:
             files[name] = cached
@@ -210,7 +213,9 @@ def _read_folder(
     return Loaded(records, dict(sorted(broken.items())))
 
 
-def _signatures(folder: Path, broken: dict[str, ImageFactoryError]) -> list[tuple[str, Signature]]:
+def _signatures(
+    folder: Path, broken: dict[str, ImageFactoryError], only: Collection[str] | None
+) -> list[tuple[str, Signature]]:
     found = []
     try:
         entries = os.scandir(folder)
@@ -219,7 +224,7 @@ def _signatures(folder: Path, broken: dict[str, ImageFactoryError]) -> list[tupl
     with entries:
         for entry in entries:
             name = file_state_name(entry.name)
-            if name is None:
+            if name is None or (only is not None and name not in only):
                 continue
             try:
                 if entry.is_symlink():

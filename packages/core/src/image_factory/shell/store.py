@@ -12,7 +12,7 @@ import contextlib
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
@@ -119,6 +119,19 @@ class Store:
     def bases(self) -> Loaded[BaseState]:
         """Return the records of all base images; raises what `images` raises."""
         return self._read(BASE_IMAGES, BaseState)
+
+    def only(self, names: Collection[str]) -> tuple[Loaded[ImageState], Loaded[BaseState]]:
+        """Return the records of these names alone, images and bases, at the cost of these; raises what `images` raises.
+
+        Nothing can be planned from them: what else is there was not looked at.
+        """
+        found = []
+        for folder in (IMAGES, BASE_IMAGES):
+            check_place(self._folder(folder), self._allowed())
+            model: type[Any] = ImageState if folder == IMAGES else BaseState
+            found.append(read_folder(self._folder(folder), model, None, only=names))
+        images, bases = found
+        return images, bases
 
     def requests(self) -> Loaded[RebuildRequest]:
         """Return the rebuild request of each image that has or had one; raises what `images` raises."""
