@@ -108,7 +108,7 @@ def test_a_failed_delivery_is_said_and_changes_neither_the_work_nor_the_exit_cod
 
     assert ran.code == 0
     assert "node-22: moved from" in ran.out
-    assert "plugin 'toy' failed in deliver: RuntimeError" in ran.err
+    assert "plugin 'toy' failed in deliver of its notifier 'toy': RuntimeError" in ran.err
     assert web.git("log", "-1", "--format=%s") == "Observe node-22\n"
 
 

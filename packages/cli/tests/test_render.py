@@ -71,6 +71,7 @@ def test_a_diff_is_git_s(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_problems_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs("text", None)  # whatever a test before has left
     report_problems([FAILED.error], op="analyze", is_quiet=False)
 
     assert capsys.readouterr() == ("", "error: images.yaml:3: no file\nhint: add it\n")

@@ -184,7 +184,7 @@ def test_the_words_of_the_generated_job_analyze_and_push(web: Folder, tmp_path: 
         "gitBranch": "main",
     }
     settings = KargoSettings(state_repository="https://git.example.com/state.git", job_image="ghcr.io/acme/tool:1")
-    template = next(one for one in jobs.jobs(settings) if one.metadata.name == jobs.ANALYZE)
+    template = next(one for one in jobs.jobs(settings) if one.metadata.name == "analyze-dockerfile")
     (container,) = template.spec.metrics[0].provider.job.spec.template.spec.containers
 
     words = [re.sub(r"{{args[.](\w+)}}", lambda found: given[found[1]], word) for word in container.args]
