@@ -3,7 +3,7 @@
 What is real: the API server with its validation, Kargo's CRDs, admission webhooks, management
 controller and controller, Argo Rollouts' analysis controller. What is not: there is no kubelet and no
 kube-controller-manager, so that Jobs are run here as processes (`plane.jobs`), and CronJobs when a test
-says so. The programs are built from their Go modules by `build.sh`.
+says so. The programs are built from their Go modules by `plane.programs`.
 """
 
 from __future__ import annotations
