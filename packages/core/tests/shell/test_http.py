@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import threading
 import traceback
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -426,6 +427,69 @@ def test_a_proxy_of_the_environment_is_not_asked_for_loopback(
         assert proxy.requests == []
         assert http.send(get("http://plain.example/x")).status == 502
     assert proxy.requests
+
+
+@pytest.mark.parametrize(
+    ("variables", "is_asked"),
+    [
+        pytest.param({"http_proxy": "{}"}, True, id="the proxy of the scheme is asked"),
+        pytest.param({"https_proxy": "{}"}, False, id="the proxy of the other scheme is not"),
+        pytest.param({"all_proxy": "{}"}, True, id="the proxy of all schemes is asked"),
+        pytest.param({"http_proxy": "{}", "no_proxy": "other.example"}, True, id="others go without it"),
+        pytest.param({"http_proxy": "{}", "no_proxy": "plain.example"}, False, id="the host goes without it"),
+        pytest.param({"http_proxy": "{}", "no_proxy": ".example"}, False, id="the host's domain goes without it"),
+        pytest.param({"http_proxy": "{}", "no_proxy": "*"}, False, id="all go without it"),
+    ],
+)
+def test_the_environment_says_what_a_proxy_is_asked_for(
+    serve: Serve, clock: FixedClock, monkeypatch: pytest.MonkeyPatch, variables: Mapping[str, str], is_asked: bool
+) -> None:
+    proxy = serve(lambda asked: asked.give(body=b"by proxy"))
+    settings = Settings(registries={"plain.example": RegistrySettings(plain_http=True)})
+    _clear_proxies(monkeypatch)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value.format(proxy.url))
+
+    with HttpClient(settings, clock, limits=HttpLimits(attempts=1)) as http:
+        try:
+            answer = http.send(get("http://plain.example/x")).body
+        except Unavailable:
+            answer = b"not reached"
+
+    assert (answer == b"by proxy", bool(proxy.requests)) == (is_asked, is_asked)
+
+
+@pytest.mark.parametrize("proxy", ["ftp://bob:s3cret@proxy.example", "http://bob:s3cret@[::1", "socks5://bob:s3cret@x"])
+def test_a_proxy_that_cannot_be_used_is_told_without_its_password(
+    clock: FixedClock, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    _clear_proxies(monkeypatch)
+    monkeypatch.setenv("https_proxy", proxy)
+
+    with HttpClient(clock=clock) as http, pytest.raises(ProtocolError, match="HTTPS_PROXY") as caught:
+        http.send(get("https://registry.example/v2/"))
+
+    assert "s3cret" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_a_proxy_is_told_its_password(serve: Serve, clock: FixedClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    proxy = serve(lambda asked: asked.give(body=b"by proxy"))
+    settings = Settings(registries={"plain.example": RegistrySettings(plain_http=True)})
+    _clear_proxies(monkeypatch)
+    monkeypatch.setenv("http_proxy", proxy.url.replace("http://", "bob:s3cret@"))
+
+    with HttpClient(settings, clock) as http:
+        http.send(get("http://plain.example/x"))
+
+    _, _, headers, _ = proxy.requests[0]
+    assert headers["Proxy-Authorization"] == f"Basic {b64encode(b'bob:s3cret').decode()}"
+
+
+def _clear_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http", "https", "all", "no"):
+        monkeypatch.delenv(f"{name}_proxy", raising=False)
+        monkeypatch.delenv(f"{name.upper()}_PROXY", raising=False)
 
 
 # --- patience ---------------------------------------------------------------------------------------

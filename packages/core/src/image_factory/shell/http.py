@@ -1,4 +1,4 @@
-"""The port `Http` over httpx: bounded in size, time and patience; secrets stay with their origin.
+"""The port `Http` over httpx's transports: bounded in size, time and patience; secrets stay with their origin.
 
 TLS is always verified. Plain HTTP is spoken to loopback, and to hosts that the settings name. httpx
 is imported with the first request, since most commands send none. Thread-safe.
@@ -13,7 +13,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 from ipaddress import ip_address
@@ -85,7 +85,10 @@ class HttpClient:
         self._randomness = randomness
         self._plain, self._ca_files = _hosts(settings or Settings())
         self._lock = threading.Lock()
-        self._clients: dict[str, httpx.Client] = {}
+        self._ways: dict[tuple[str, bool], _Way] = {}
+        self._transports: dict[_Way, httpx.HTTPTransport] = {}
+        self._timeouts = dict.fromkeys(("read", "write", "pool"), self._limits.read.total_seconds())
+        self._timeouts["connect"] = self._limits.connect.total_seconds()
         self._waited = timedelta()
         self._refused: dict[tuple[str, int], datetime] = {}
         """(origin, hash of the credential) → until when a 429 asked us to stay away."""
@@ -119,11 +122,11 @@ class HttpClient:
         raise AssertionError("the last attempt returns or raises")  # pragma: no cover
 
     def close(self) -> None:
-        """Give back all connections; the client may be used again."""
+        """Give back all connections; this may be used again."""
         with self._lock:
-            clients, self._clients = list(self._clients.values()), {}
-        for client in clients:
-            client.close()
+            transports, self._transports = list(self._transports.values()), {}
+        for transport in transports:
+            transport.close()
 
     def __enter__(self) -> HttpClient:
         return self
@@ -168,7 +171,10 @@ class HttpClient:
             location = response.headers.get("location")
             if response.status not in _REDIRECTS or not location:
                 return response
-            target: str = urljoin(url, location)
+            try:
+                target: str = urljoin(url, location)
+            except ValueError:
+                raise ProtocolError(f"{redacted(url)} redirects to what is no URL") from None
             self._check_redirect(url, target)
             if response.status == 303 or (response.status in (301, 302) and method == "POST"):
                 method, body = ("HEAD" if method == "HEAD" else "GET"), None
@@ -203,12 +209,18 @@ class HttpClient:
         import httpx
 
         host = host_of(request.url) or ""
-        client = self._client(host, is_secure=urlsplit(request.url).scheme == "https")
+        transport = self._transport(host, is_secure=urlsplit(request.url).scheme == "https")
         deadline = time.monotonic() + self._limits.whole.total_seconds()
         try:
-            # Not `client.stream`: joining each request with a client's defaults costs more than sending it.
-            asked = httpx.Request(request.method, request.url, headers=dict(request.headers), content=request.body)
-            with closing(client.send(asked, stream=True)) as answer:
+            asked = httpx.Request(
+                request.method,
+                request.url,
+                headers=dict(request.headers),
+                content=request.body,
+                extensions={"timeout": self._timeouts},
+            )
+            with closing(transport.handle_request(asked)) as answer:
+                answer.request = asked
                 headers = _headers(answer)
                 # A HEAD's nothing is read too: a connection with an unread answer is not used again.
                 is_head = request.method == "HEAD"
@@ -223,55 +235,77 @@ class HttpClient:
                 raise ProtocolError(f"cannot trust {host}: {reason}", hint=hint) from error
             raise _NotSent(f"cannot reach {host}: {reason}", hint="check the address and the network") from error
         except (httpx.ProxyError, httpx.NetworkError, httpx.RemoteProtocolError) as error:
-            if "location header" in str(error):
-                # httpx reads it even where it is told not to follow.
-                raise ProtocolError(f"{redacted(request.url)} redirects to what is no URL") from error
             raise Unavailable(f"no whole answer from {host}: {error}", hint="try again later") from error
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError, ValueError) as error:
             # Their text may hold what was to be sent, so neither it nor its chain goes further.
             raise ProtocolError(f"cannot ask {redacted(request.url)}: {type(error).__name__}") from None
 
-    def _client(self, host: str, *, is_secure: bool) -> httpx.Client:
-        ca_file = self._ca_files.get(host, "")
-        # A proxy named in the environment is for the world, not for this machine.
-        key = "loopback" if is_loopback(host) and not ca_file else f"ca:{ca_file}"
-        key = f"{'https' if is_secure else 'http'} {key}"
-        with self._lock:
-            if key not in self._clients:
-                self._clients[key] = self._open(ca_file, trust_environment=not is_loopback(host), is_secure=is_secure)
-            return self._clients[key]
+    def _transport(self, host: str, *, is_secure: bool) -> httpx.HTTPTransport:
+        """Return what sends to a host.
 
-    def _open(self, ca_file: str, *, trust_environment: bool, is_secure: bool) -> httpx.Client:
+        Not an `httpx.Client`: looking for redirects, cookies and authentication, none of which it may see to
+        here, costs it a quarter of the time of a whole request.
+        """
+        with self._lock:
+            way = self._ways.get((host, is_secure))
+            if way is None:
+                way = _Way(is_secure, is_loopback(host), self._ca_files.get(host), _proxy(host, is_secure=is_secure))
+                self._ways[host, is_secure] = way
+            if way not in self._transports:
+                self._transports[way] = self._open(way)
+            return self._transports[way]
+
+    def _open(self, way: _Way) -> httpx.HTTPTransport:
         import ssl
-        from http.cookiejar import CookieJar, DefaultCookiePolicy
 
         import httpx
 
-        limits = self._limits
         # A context of its own trusts nobody, and needs no list of authorities read, which plain HTTP asks nothing of.
         # A proxy that is itself spoken to by https is checked against the list too.
-        needs_authorities = is_secure or trust_environment
         verify = (
-            httpx.create_ssl_context(trust_env=trust_environment)
-            if needs_authorities
+            httpx.create_ssl_context(trust_env=not way.is_loopback)
+            if way.is_secure or way.proxy is not None
             else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         )
-        if ca_file:
+        if way.ca_file is not None:
             try:
-                verify.load_verify_locations(ca_file)
+                verify.load_verify_locations(way.ca_file)
             except (OSError, ssl.SSLError) as error:
                 raise ProtocolError(
-                    f"cannot read the CA file {ca_file}: {error}", hint="registries: caFile in config.yaml names it"
+                    f"cannot read the CA file {way.ca_file}: {error}", hint="registries: caFile in config.yaml names it"
                 ) from error
-        return httpx.Client(
-            verify=verify,
-            trust_env=trust_environment,
-            follow_redirects=False,
-            # A jar that takes nothing: no service may make us carry its cookies.
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            timeout=httpx.Timeout(limits.read.total_seconds(), connect=limits.connect.total_seconds()),
-            limits=httpx.Limits(max_connections=limits.connections, max_keepalive_connections=limits.connections),
-        )
+        most = self._limits.connections
+        limits = httpx.Limits(max_connections=most, max_keepalive_connections=most)
+        try:
+            return httpx.HTTPTransport(verify=verify, limits=limits, proxy=way.proxy)
+        except (ImportError, ValueError, httpx.InvalidURL):
+            # Never shown: a proxy's address may hold its password.
+            scheme = "HTTPS_PROXY" if way.is_secure else "HTTP_PROXY"
+            hint = "write one such as http://proxy.example.com:3128"
+            raise ProtocolError(f"the proxy that {scheme} or ALL_PROXY names cannot be used", hint=hint) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How a host is reached; hosts that are reached alike share their connections' pool."""
+
+    is_secure: bool
+    is_loopback: bool
+    ca_file: str | None
+    proxy: str | None = field(repr=False)
+
+
+def _proxy(host: str, *, is_secure: bool) -> str | None:
+    """Return the proxy that the environment names for a host; none for this machine itself."""
+    if is_loopback(host):
+        return None
+    from urllib.request import getproxies, proxy_bypass
+
+    proxies = getproxies()
+    named = proxies.get("https" if is_secure else "http") or proxies.get("all")
+    if not named or proxy_bypass(host):
+        return None
+    return named if "://" in named else f"http://{named}"
 
 
 def _import_httpx() -> None:
