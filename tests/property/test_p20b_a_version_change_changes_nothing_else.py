@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from image_factory.model.mention import ImageVersion, Target
 from image_factory.oci.reference import Repository
 
-kustomize: Any = pytest.importorskip("image_factory_kustomize", reason="the plugin kustomize is not installed")
-yaml: Any = pytest.importorskip("image_factory_yaml", reason="the plugin yaml is not installed")
-helm: Any = pytest.importorskip("image_factory_helm", reason="the plugin helm is not installed")
+kustomize: Any = pytest.importorskip("image_factory_kustomize.updater", reason="the plugin kustomize is not installed")
+yaml: Any = pytest.importorskip("image_factory_yaml.updater", reason="the plugin yaml is not installed")
+helm: Any = pytest.importorskip("image_factory_helm.updater", reason="the plugin helm is not installed")
 
 WEB = Repository("ghcr.io", "acme/web")
 # Tags that every reader takes for text, so that the text alone tells what is expected; and the others apart.

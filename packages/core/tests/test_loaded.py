@@ -7,7 +7,7 @@ import pytest
 from image_factory.errors import PluginError, Unavailable
 from image_factory.loaded import LONGEST_PROBLEM, Broken, LoadedPlugin, defect, reasons, told, unusable
 
-ACME = LoadedPlugin("acme", "acme-plugin", "1.2", "acme", (), False)
+ACME = LoadedPlugin("acme", lambda: ("acme-plugin", "1.2"), "acme", (), False)
 
 
 def test_a_plugin_is_told_once_whatever_else_fails(caplog: pytest.LogCaptureFixture) -> None:

@@ -12,7 +12,7 @@ import yaml
 
 from image_factory.model.mention import ImageVersion, Target
 from image_factory.oci.reference import Digest, Repository
-from image_factory_helm import HelmUpdater
+from image_factory_helm.updater import HelmUpdater
 
 CHART = Path(__file__).with_name("charts") / "shop"
 WEB = Repository("ghcr.io", "acme/web")

@@ -16,7 +16,7 @@ from image_factory.model.mention import ImageField, ImageVersion, Target
 from image_factory.oci.reference import Digest, Repository
 from image_factory.testing.promotion_steps import perform
 from image_factory.testing.updater_contract import FileUpdaterContract, Sample
-from image_factory_kustomize import KustomizeUpdater
+from image_factory_kustomize.updater import KustomizeUpdater
 
 WEB = Repository("ghcr.io", "acme/web")
 DIGEST = Digest("sha256", "a" * 64)

@@ -27,7 +27,8 @@ from image_factory.shell.http import HttpClient
 from image_factory.testing.clock import FixedClock
 from image_factory.testing.notifier_contract import NotifierContract, NotifierWorld, Trouble
 from image_factory.testing.slack_server import TOKEN, WEBHOOK_PATH, SlackServer
-from image_factory_slack import Options, Slack, read_options
+from image_factory_slack.notifier import Slack
+from image_factory_slack.options import Options, read_options
 
 AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SECRETS = (WEBHOOK_PATH, WEBHOOK_PATH.rpartition("/")[2], TOKEN)

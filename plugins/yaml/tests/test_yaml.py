@@ -8,7 +8,7 @@ from image_factory.errors import UserError
 from image_factory.model.mention import ImageField, ImageVersion, Target
 from image_factory.oci.reference import Digest, Repository
 from image_factory.testing.updater_contract import FileUpdaterContract, Sample
-from image_factory_yaml import YamlUpdater
+from image_factory_yaml.updater import YamlUpdater
 
 WEB = Repository("ghcr.io", "acme/web")
 REDIS = Repository("docker.io", "library/redis")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from image_factory.errors import ImageFactoryError, PluginError
@@ -19,12 +19,22 @@ class LoadedPlugin:
     """One plugin that is installed, as `image-factory plugins` lists it; broken ones too."""
 
     name: str
-    distribution: str
-    version: str
+    published: Callable[[], tuple[str, str]]
+    """Tells the distribution and its version, for which its metadata is read."""
     module: str
     hooks: tuple[str, ...]
     is_builtin: bool
     is_enabled: bool = True
+
+    @property
+    def distribution(self) -> str:
+        """The distribution that it comes from, such as `image-factory-github`; `?` where that is not known."""
+        return self.published()[0]
+
+    @property
+    def version(self) -> str:
+        """That distribution's version."""
+        return self.published()[1]
 
 
 class Broken(Mapping[str, PluginError]):

@@ -14,6 +14,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from threading import RLock
 from types import ModuleType
 from typing import Any, Generic, TypeVar, cast
@@ -42,6 +43,7 @@ PortType = TypeVar("PortType", Registry, Source, BuildTrigger, TagStrategy, File
 
 log = logging.getLogger("image_factory.plugins")
 
+CORE = "image-factory-core"
 FALLBACK_REGISTRY = "oci"
 """The built-in registry that answers for every repository that no plugin claims."""
 
@@ -190,18 +192,15 @@ def load_plugins(
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     loaded: list[LoadedPlugin] = []
-    version = _version("image-factory-core")
     for name, plugin in builtins.items():
         enabled = name not in settings.disabled_plugins
-        loaded.append(LoadedPlugin(name, "image-factory-core", version, _module(plugin), (), True, enabled))
+        loaded.append(LoadedPlugin(name, _published_by_core, _module(plugin), (), True, enabled))
         if enabled:
             _add(manager, loaded[-1], plugin, broken)
     points = importlib.metadata.entry_points(group=hookspecs.PROJECT) if found is None else found
     for point in sorted(points, key=lambda point: point.name):
-        distribution = point.dist.name if point.dist is not None else "?"
-        version = point.dist.version if point.dist is not None else "?"
         enabled = point.name not in settings.disabled_plugins
-        loaded.append(LoadedPlugin(point.name, distribution, version, point.value, (), False, enabled))
+        loaded.append(LoadedPlugin(point.name, _publisher(point), point.value, (), False, enabled))
         if not enabled:
             continue
         try:
@@ -424,8 +423,17 @@ def _module(plugin: object) -> str:
     return str(getattr(plugin, "__name__", type(plugin).__name__))
 
 
-def _version(distribution: str) -> str:
+def _published_by_core() -> tuple[str, str]:
     try:
-        return importlib.metadata.version(distribution)
+        return CORE, importlib.metadata.version(CORE)
     except importlib.metadata.PackageNotFoundError:
-        return "?"
+        return CORE, "?"
+
+
+def _publisher(point: importlib.metadata.EntryPoint) -> Callable[[], tuple[str, str]]:
+    @cache
+    def published() -> tuple[str, str]:
+        # Each of them reads the distribution's metadata anew, which most commands have no use for.
+        return ("?", "?") if point.dist is None else (point.dist.name, point.dist.version)
+
+    return published

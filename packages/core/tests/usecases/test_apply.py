@@ -11,7 +11,7 @@ from image_factory.model.mention import ImageVersion
 from image_factory.oci.reference import Repository
 from image_factory.usecases.apply import apply_version
 
-updaters = pytest.importorskip("image_factory_yaml", reason="the plugin yaml is not installed")
+updaters = pytest.importorskip("image_factory_yaml.updater", reason="the plugin yaml is not installed")
 WEB = Repository("ghcr.io", "acme/web")
 
 
@@ -75,7 +75,7 @@ def test_a_folder_with_one_file_of_the_kind_means_those_below_too(tmp_path: Path
 
 
 def test_a_folder_with_a_kustomization_means_that_one(tmp_path: Path) -> None:
-    kustomize = pytest.importorskip("image_factory_kustomize", reason="the plugin kustomize is not installed")
+    kustomize = pytest.importorskip("image_factory_kustomize.updater", reason="the plugin kustomize is not installed")
     write(tmp_path, {"kustomization.yaml": "images: []\n", "base/kustomization.yaml": "images: []\n"})
 
     (applied,) = apply_version(kustomize.KustomizeUpdater(), tmp_path, WEB, ImageVersion("v2"))

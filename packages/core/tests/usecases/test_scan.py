@@ -12,9 +12,9 @@ from image_factory.errors import NotFound
 from image_factory.oci.reference import Repository
 from image_factory.usecases.scan import Scan, scan
 
-kustomize: Any = pytest.importorskip("image_factory_kustomize", reason="the plugin kustomize is not installed")
-yaml: Any = pytest.importorskip("image_factory_yaml", reason="the plugin yaml is not installed")
-helm: Any = pytest.importorskip("image_factory_helm", reason="the plugin helm is not installed")
+kustomize: Any = pytest.importorskip("image_factory_kustomize.updater", reason="the plugin kustomize is not installed")
+yaml: Any = pytest.importorskip("image_factory_yaml.updater", reason="the plugin yaml is not installed")
+helm: Any = pytest.importorskip("image_factory_helm.updater", reason="the plugin helm is not installed")
 
 IMAGES = {
     "web": Repository("ghcr.io", "acme/web"),
