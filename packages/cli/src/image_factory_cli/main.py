@@ -24,7 +24,7 @@ def main() -> None:
         return
     # A command makes much, drops little of it in cycles, and ends: looking for those as often as Python does
     # takes a tenth of its time.
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(200_000, 20, 100)
     # What watches pydantic's validation is looked for among all that is installed, and is of no use to a command.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from image_factory_cli.group import run

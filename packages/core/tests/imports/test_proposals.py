@@ -21,7 +21,8 @@ from image_factory.imports.proposals import (
 )
 from image_factory.imports.renovate import read_renovate
 from image_factory.oci.reference import Reference, Repository
-from image_factory.state.images_yaml import add_entries, check_entry, read_images
+from image_factory.state.images_edit import add_entries
+from image_factory.state.images_yaml import check_entry, read_images
 
 WEB = Origin("github", "github.com", "acme/web", "main")
 

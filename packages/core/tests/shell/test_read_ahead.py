@@ -33,7 +33,13 @@ def base(name: str, tag: str = "1") -> BaseState:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of two records, which count as settled, as those of a checkout do after two seconds."""
+    """A folder of two records, which count as settled, as those of a checkout do after two seconds.
+
+    Threads that other tests have left behind do not count: no lock of theirs is taken here.
+    """
+    others = threading.active_count() - 1
+    count = threading.active_count
+    monkeypatch.setattr("image_factory.shell.read_ahead.threading.active_count", lambda: count() - others)
     monkeypatch.setattr("image_factory.shell.state_cache.SETTLED", -(10**12))
     folder = tmp_path / "state" / "base-images"
     folder.mkdir(parents=True)

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 
 from image_factory.errors import ImageFactoryError, InvalidEnrollment, Location, UserError
 from image_factory.state.field_problems import format_path, locate
-from image_factory.state.yaml_tree import ListNode, MapNode, Scalar, parse_tree, scalars
+from image_factory.state.yaml_parser import parse_tree
+from image_factory.state.yaml_tree import ListNode, MapNode, Scalar, scalars
 from image_factory.usecases.outcome import Failed
 from image_factory_synth.fields import RefusedByKargo
 

@@ -23,7 +23,8 @@ from image_factory.imports.answers import (
     texts_of,
 )
 from image_factory.imports.patterns import glob
-from image_factory.state.yaml_tree import MapNode, Node, Scalar, parse_tree
+from image_factory.state.yaml_parser import parse_tree
+from image_factory.state.yaml_tree import MapNode, Node, Scalar
 
 FILES = (".github/dependabot.yml", ".github/dependabot.yaml")
 """Where Dependabot looks, in its order."""

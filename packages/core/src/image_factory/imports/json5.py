@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 
 from image_factory.errors import Location, UserError
-from image_factory.state.yaml_tree import MAX_DEPTH, ListNode, MapNode, Node, Scalar
+from image_factory.state.yaml_parser import MAX_DEPTH
+from image_factory.state.yaml_tree import ListNode, MapNode, Node, Scalar
 
 MAX_CHARACTERS = 4 * 1024 * 1024
 """Characters of one text. The longest configurations that people write have some thousand lines."""

@@ -17,7 +17,8 @@ from image_factory.errors import InvalidReference, Location, UserError
 from image_factory.imports.answers import maps_of, text_of, texts_of
 from image_factory.imports.build_commands import BuildCommand, read_commands
 from image_factory.oci.reference import Repository
-from image_factory.state.yaml_tree import ListNode, MapNode, Node, Scalar, parse_tree
+from image_factory.state.yaml_parser import parse_tree
+from image_factory.state.yaml_tree import ListNode, MapNode, Node, Scalar
 from image_factory.yaml_text.references import name_of
 
 MAX_COMBINATIONS = 64

@@ -162,9 +162,9 @@ class JobSettings(Record):
         default=timedelta(hours=1), examples=["1h"]
     )
     """How long a job that ended can be looked at before it is removed."""
-    requests: RequestedResources = RequestedResources()
+    requests: RequestedResources = RequestedResources.model_construct()
     """What a job is sure to get."""
-    limits: ResourceLimits = ResourceLimits()
+    limits: ResourceLimits = ResourceLimits.model_construct()
     """What a job is held to."""
     tmp_size: Quantity = Field(default="1Gi", examples=["1Gi"])
     """The size of its /tmp, where the clone lies."""

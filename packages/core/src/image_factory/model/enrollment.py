@@ -112,10 +112,19 @@ class Criticality(StrEnum):
 
 
 class Record(BaseModel):
-    """The habits that all our records share: frozen, camelCase outside, unknown keys kept apart."""
+    """The habits that all our records share: frozen, camelCase outside, unknown keys kept apart.
+
+    What validates a record is made when it is first needed: a command needs few of them, and a default that
+    is a record is made without (`model_construct`), of defaults alone.
+    """
 
     model_config = ConfigDict(
-        frozen=True, alias_generator=to_camel, populate_by_name=True, extra="allow", use_enum_values=False
+        frozen=True,
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="allow",
+        use_enum_values=False,
+        defer_build=True,
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
@@ -30,6 +31,8 @@ MAX_PATH = 1024
 BY_HAND = {"by_hand": True}
 """The context of validating what a person may have edited, as against what this program made."""
 
+_KNOWN = 32_768
+"""Values whose check is remembered: a record of state repeats what its enrollment says."""
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")  # OCI distribution-spec, "Pulling manifests"
 _STAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}\Z")
@@ -95,6 +98,7 @@ def _git_ref(value: str) -> str:
     return value
 
 
+@lru_cache(maxsize=_KNOWN)
 def _inner_path(value: str) -> str:
     """Accept a relative path that stays inside its folder, and return it without `.` parts and double slashes."""
     hint = "write a path inside the repository, such as apps/web/Dockerfile"
@@ -129,6 +133,7 @@ def _text(value: str) -> str:
     return value
 
 
+@lru_cache(maxsize=_KNOWN)
 def _host(value: str) -> str:
     try:
         return Repository.parse(f"{value}/a/b").registry
@@ -137,6 +142,7 @@ def _host(value: str) -> str:
         raise _refuse("a registry host", value, hint) from error
 
 
+@lru_cache(maxsize=_KNOWN)
 def _repository(value: str) -> str:
     try:
         Repository.parse(f"registry.invalid/{value}")

@@ -318,8 +318,8 @@ class ImageState(Record):
     """The file of one managed or external image."""
 
     configuration: ImageConfiguration
-    runtime: ImageRuntime = ImageRuntime()
-    history: ImageHistory = ImageHistory()
+    runtime: ImageRuntime = ImageRuntime.model_construct()
+    history: ImageHistory = ImageHistory.model_construct()
     unknown: Values = Field(default_factory=dict)
     """Keys of the file that are no field of ours, kept through every read and write."""
 
@@ -385,8 +385,8 @@ class BaseState(Record):
     """The file of one base image."""
 
     configuration: BaseConfiguration
-    runtime: BaseRuntime = BaseRuntime()
-    history: BaseHistory = BaseHistory()
+    runtime: BaseRuntime = BaseRuntime.model_construct()
+    history: BaseHistory = BaseHistory.model_construct()
     unknown: Values = Field(default_factory=dict)
 
     @property

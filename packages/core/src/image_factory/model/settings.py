@@ -117,7 +117,7 @@ class KargoSettings(Record):
     """Where this folder lies in that repository."""
     job_image: PinnedImage | None = Field(default=None, examples=["ghcr.io/craigedmunds/image-factory:0.1.0"])
     """The container image that jobs run: this project's own, by digest or version. Needed with `stateRepository`."""
-    jobs: JobSettings = JobSettings()
+    jobs: JobSettings = JobSettings.model_construct()
     """How the jobs of the cluster are called, when they run, and what they may take."""
     start_timeout: Duration = Field(default=timedelta(minutes=30), examples=["30m"])
     """With `engine: kargo`: how long after its request a build must have been started, before it counts as failed."""
@@ -213,15 +213,15 @@ class Settings(Record):
         examples=['[{reason: year-end closing, from: "2026-12-20T00:00:00Z", until: "2027-01-03T00:00:00Z"}]'],
     )
     """Times in which nothing is rebuilt."""
-    watch: WatchSettings = WatchSettings()
+    watch: WatchSettings = WatchSettings.model_construct()
     """How often registries are asked."""
-    emergency: EmergencySettings = EmergencySettings()
+    emergency: EmergencySettings = EmergencySettings.model_construct()
     """Who may order emergency rebuilds."""
-    commit: CommitSettings = CommitSettings()
+    commit: CommitSettings = CommitSettings.model_construct()
     """Who commits state, and whether it is pushed."""
-    kargo: KargoSettings = KargoSettings()
+    kargo: KargoSettings = KargoSettings.model_construct()
     """What synth needs to know of the cluster."""
-    catalog: CatalogSettings = CatalogSettings()
+    catalog: CatalogSettings = CatalogSettings.model_construct()
     """Backstage entities of all images."""
     plugins: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """One free map a plugin, under the plugin's name; the plugin checks it."""

@@ -17,7 +17,8 @@ from image_factory.model.request import RebuildRequest
 from image_factory.state.codec import dump, update_text, update_values
 from image_factory.state.field_problems import Subject, check_record
 from image_factory.state.order import HOLD_SECTIONS, REQUEST_SECTIONS, Section
-from image_factory.state.yaml_tree import MapNode, parse_tree
+from image_factory.state.yaml_parser import parse_tree
+from image_factory.state.yaml_tree import MapNode
 
 FlatRecord = TypeVar("FlatRecord", bound=Record)
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from image_factory.state.yaml_tree import LOADER, resolve
+from image_factory.state.yaml_parser import LOADER
+from image_factory.state.yaml_tree import resolve
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from image_factory.plugins import PUBLISHED
 from image_factory.ports import ChangeProposal, ChangeRequest, FileEdit, SourceRepository
 from image_factory.shell.git import Checkout
 from image_factory.shell.images_file import images_path, load_images_text, save_images_text
-from image_factory.state.images_yaml import PluginNames, add_entry, check_entry
+from image_factory.state.images_edit import add_entry
+from image_factory.state.images_yaml import PluginNames, check_entry
 from image_factory.usecases.validate import clash_with_base
 from image_factory.usecases.workbench import Workbench
 from image_factory.usecases.workflow import repository_path

@@ -22,7 +22,8 @@ from image_factory.oci.reference import Repository
 from image_factory.plugins import PUBLISHED
 from image_factory.shell.git import Checkout
 from image_factory.shell.images_file import load_images_text, save_images_text
-from image_factory.state.images_yaml import ImagesFile, PluginNames, add_entries, check_entry
+from image_factory.state.images_edit import add_entries
+from image_factory.state.images_yaml import ImagesFile, PluginNames, check_entry
 from image_factory.usecases.enroll import claimed_repository
 from image_factory.usecases.import_trees import Tree, find_trees, kind_of
 from image_factory.usecases.scan import scan

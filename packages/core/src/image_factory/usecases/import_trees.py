@@ -21,7 +21,8 @@ from image_factory.model.mention import Mention
 from image_factory.oci.reference import Reference
 from image_factory.ports import FileUpdater
 from image_factory.shell.tree import SKIPPED_FOLDERS, find_dockerfiles, read_file
-from image_factory.state.yaml_tree import MapNode, parse_tree
+from image_factory.state.yaml_parser import parse_tree
+from image_factory.state.yaml_tree import MapNode
 from image_factory.yaml_text.nodes import parse_documents
 from image_factory.yaml_text.references import YAML_UPDATE, name_of
 from image_factory.yaml_text.sites import value_mentions

@@ -14,7 +14,8 @@ from typing import Any
 import yaml
 
 from image_factory.errors import Location, UserError
-from image_factory.state.yaml_tree import LOADER, MAX_CHARACTERS, MAX_DEPTH, resolve
+from image_factory.state.yaml_parser import LOADER, MAX_CHARACTERS, MAX_DEPTH
+from image_factory.state.yaml_tree import resolve
 
 MAX_VALUES = 1_000_000
 """Values of one text; aliases are not written out, so this bounds what is read and nothing else."""
