@@ -7,7 +7,7 @@ import re
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from image_factory.decide.discovery import tag_pattern
+from image_factory.model.enrollment import tag_pattern
 from image_factory.oci.reference import is_tag
 
 TAGS = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", fullmatch=True)

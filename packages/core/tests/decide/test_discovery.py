@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from image_factory.decide.discovery import FileReading, decide_discovery, tag_pattern, watched_references
+from image_factory.decide.discovery import FileReading, decide_discovery, watched_references
 from image_factory.decide.naming import assign_names
 from image_factory.dockerfile.reading import Category, Diagnostic, ImageReference, Reading, Role
 from image_factory.oci.platform import DEFAULT_PLATFORM
@@ -129,15 +129,6 @@ def test_what_could_not_be_read_fails_the_discovery_with_its_line(
         assert discovery.failure == f"apps/web/Dockerfile:7: {category}: V has no value".replace(
             ":7:", f":{diagnostic.line}:"
         )
-
-
-def test_a_pattern_matches_its_tag_alone() -> None:
-    import re
-
-    pattern = re.compile(tag_pattern("3.12-slim"))
-
-    assert pattern.search("3.12-slim")
-    assert not any(pattern.search(tag) for tag in ("3x12-slim", "3.12-slim-bookworm", "a3.12-slim", "3.12"))
 
 
 def test_the_files_of_one_build_are_taken_together_each_with_its_sites() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from image_factory.model.enrollment import (
     find_broken_rules,
     find_idle_keys,
     one_tag,
+    tag_pattern,
 )
 
 MANAGED: dict[str, Any] = {
@@ -71,6 +73,13 @@ def test_the_strategy_follows_from_what_is_given(fields: dict[str, Any], strateg
     entry = {"name": "pg", "repository": "library/postgres", **fields}
 
     assert strategy is Enrollment.model_validate(entry).strategy
+
+
+def test_a_pattern_matches_its_tag_alone() -> None:
+    pattern = re.compile(tag_pattern("3.12-slim"))
+
+    assert pattern.search("3.12-slim")
+    assert not any(pattern.search(tag) for tag in ("3x12-slim", "3.12-slim-bookworm", "a3.12-slim", "3.12"))
 
 
 @pytest.mark.parametrize(

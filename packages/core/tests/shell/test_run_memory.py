@@ -241,7 +241,7 @@ def test_what_was_changed_between_looking_and_reading_is_not_taken_for_what_was_
     before = snapshot(folder)
     change_unseen(folder / "state" / "a.yaml", "name: b\n")
     # As though the times were too coarse to show it: so it counts as what was looked at.
-    coarse = Snapshot(before.taken_at, snapshot(folder).files, before.folders, before.racy)
+    coarse = Snapshot(before.taken_at, snapshot(folder).files, before.alone, before.folders, before.racy)
 
     remember(asked(folder), [coarse], REPORT)
 

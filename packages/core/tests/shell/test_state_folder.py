@@ -16,7 +16,7 @@ from image_factory.shell.read_ahead import Parsed, ReadAhead
 from image_factory.shell.state_cache import StateCache, content_digest, signature_of
 from image_factory.shell.state_folder import check_place, collector_paused, decode, read_folder, read_text
 from image_factory.state.codec import dump_base
-from image_factory.state.yaml_reader import parse_mapping
+from image_factory.state.own_yaml import parse_mapping
 
 
 def base(name: str) -> BaseState:

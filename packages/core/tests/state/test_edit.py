@@ -4,7 +4,7 @@ import pytest
 
 from image_factory.state.edit import comment_text, edit_text
 from image_factory.state.order import Section
-from image_factory.state.yaml_reader import parse_mapping
+from image_factory.state.own_yaml import parse_mapping
 
 SECTIONS = (
     Section(("Names. Written by hand.",), ("name", "also")),

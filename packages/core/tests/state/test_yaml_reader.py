@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from image_factory.errors import InvalidState
-from image_factory.state.yaml_reader import MAX_DEPTH, format_float, line_of, parse_mapping
+from image_factory.state.own_yaml import parse_mapping
+from image_factory.state.yaml_reader import MAX_DEPTH, format_float, line_of
 
 
 @pytest.mark.parametrize(

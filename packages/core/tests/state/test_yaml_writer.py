@@ -5,7 +5,7 @@ import yaml
 from hypothesis import given, settings
 from ruamel.yaml import YAML
 
-from image_factory.state.yaml_reader import parse_mapping
+from image_factory.state.own_yaml import parse_mapping
 from image_factory.state.yaml_writer import needs_quotes, write_mapping
 from image_factory.testing.records import ODD_SCALARS, free_maps
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from image_factory.dockerfile.reading import Category, Diagnostic, ImageReference, Reading, Role
-from image_factory.model.enrollment import SelectionStrategy
+from image_factory.model.enrollment import SelectionStrategy, tag_pattern
 from image_factory.model.image_state import BaseConfiguration, BaseSite
 from image_factory.oci.reference import Reference, Repository
 
@@ -124,12 +124,6 @@ def base_configuration(name: str, reference: Reference) -> BaseConfiguration:
         allow_tags=tag_pattern(tag.name),
         image_selection_strategy=SelectionStrategy.DIGEST,
     )
-
-
-def tag_pattern(tag: str) -> str:
-    """Return the anchored pattern that matches this tag alone, in Python and in Go."""
-    # Of the characters that a tag may have, only the dot means something else in a pattern.
-    return f"^{tag.replace('.', chr(92) + '.')}$"
 
 
 def _site(found: ImageReference, name: str, file: str) -> BaseSite:

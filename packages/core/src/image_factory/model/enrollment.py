@@ -64,6 +64,7 @@ __all__ = [
     "find_broken_rules",
     "find_idle_keys",
     "one_tag",
+    "tag_pattern",
 ]
 
 DEFAULT_PROVIDER = "github"
@@ -305,6 +306,12 @@ def one_tag(pattern: str) -> str | None:
     """Return the only tag that a regular expression can match, such as that of `^16-alpine$`, or None."""
     match = _ONE_TAG.match(pattern)
     return None if match is None else match[1].replace("\\", "")
+
+
+def tag_pattern(tag: str) -> str:
+    """Return the anchored pattern that matches this tag alone, in Python and in Go."""
+    # Of the characters that a tag may have, only the dot means something else in a pattern.
+    return f"^{tag.replace('.', chr(92) + '.')}$"
 
 
 # --- rules over several fields ------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """State files parsed by another process while this one still imports what gives them a meaning. I/O.
 
 Nothing heavy is imported here, so that it can be started before all else. The other process is forked:
-it lists the folders, parses what lies in them as `state.yaml_reader` does, and leaves plain values.
+it lists the folders, parses what lies in them as `state.codec` does, and leaves plain values.
 They are only a suggestion: a file counts where its status is still what it was and could not have
 stayed so through a change; every other, and one that is wrong in any way, is read as if nothing had
 been parsed, so that errors have one source.
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from image_factory.errors import ImageFactoryError
 from image_factory.shell.state_cache import Signature, content_digest, is_settled, signature_of
-from image_factory.state.own_yaml import MAX_TEXT, read_own_form
+from image_factory.state.own_yaml import MAX_TEXT, parse_mapping
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -149,16 +149,6 @@ def _parse_file(path: str, room: int) -> tuple[Signature, str, dict[str, Any]] |
             content = file.read(status.st_size + 1)
         if len(content) != status.st_size:
             return None
-        return signature, content_digest(content), _values(content.decode("utf-8"), path)
+        return signature, content_digest(content), parse_mapping(content.decode("utf-8"), path)
     except (OSError, UnicodeDecodeError, ImageFactoryError):
         return None
-
-
-def _values(text: str, path: str) -> dict[str, Any]:
-    values = read_own_form(text)
-    if values is None:
-        # Imported by the process that reads ahead alone, and only for what people have written.
-        from image_factory.state.yaml_reader import parse_any_form
-
-        values = parse_any_form(text, path)
-    return values

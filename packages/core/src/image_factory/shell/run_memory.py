@@ -24,7 +24,7 @@ from image_factory.shell.regular_file import open_regular
 
 SETTLED = 2_000_000_000
 """Nanoseconds after a file's last change from which on a further change shows in its times, on any file system."""
-_FORMAT = 3
+_FORMAT = 4
 
 Signatures = dict[str, list[int]]
 """Size, mtime and ctime in nanoseconds, and inode, by path; an empty list for what is missing or cannot be seen."""
@@ -50,6 +50,8 @@ class Snapshot:
     taken_at: int
     """Nanoseconds since 1970."""
     files: Signatures
+    alone: tuple[str, ...] = ()
+    """Those that were asked for by name."""
     folders: tuple[str, ...] = ()
     """Folders whose every file is among `files`."""
     racy: Mapping[str, str] = field(default_factory=dict)
@@ -81,12 +83,15 @@ def look(files: Iterable[Path] = (), folders: Iterable[Path] = (), *, is_ours: b
     Args:
         is_ours: only we write them, each as a new file, so that times and inode always tell.
     """
+    return _look(tuple(map(str, files)), tuple(map(str, folders)), is_ours=is_ours)
+
+
+def _look(alone: tuple[str, ...], folders: tuple[str, ...], *, is_ours: bool = False) -> Snapshot:
     taken_at = time.time_ns()
-    listed = tuple(str(folder) for folder in folders)
-    found = _signatures([str(file) for file in files], listed)
+    found = _signatures(alone, folders)
     # Hashed now, before they are read: what is changed afterwards then differs, be it read or not.
     racy = {} if is_ours else {path: _digest_or_none(path) for path in _unsettled(found, taken_at)}
-    return Snapshot(taken_at, found, listed, racy)
+    return Snapshot(taken_at, found, alone, folders, racy)
 
 
 def joined(*snapshots: Snapshot) -> Snapshot:
@@ -97,8 +102,9 @@ def joined(*snapshots: Snapshot) -> Snapshot:
     for snapshot in snapshots:
         files |= snapshot.files
         racy |= snapshot.racy
+    alone = tuple(path for snapshot in snapshots for path in snapshot.alone)
     folders = tuple(folder for snapshot in snapshots for folder in snapshot.folders)
-    return Snapshot(taken_at, files, folders, racy)
+    return Snapshot(taken_at, files, alone, folders, racy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,27 +116,41 @@ class Recollection:
     """When that run looked at its files, in nanoseconds since 1970: the name of that run."""
     changed: tuple[str, ...]
     """Files that are not what they were, or may not be; the same files are there as were then."""
+    seen: Snapshot = field(repr=False)
+    """Those files as they are now."""
 
 
 def remember(
-    question: Question, snapshots: Sequence[Snapshot], report: Mapping[str, Any], output: Path | None = None
+    question: Question,
+    snapshots: Sequence[Snapshot],
+    report: Mapping[str, Any],
+    output: Path | None = None,
+    content: bytes | None = None,
 ) -> None:
-    """Keep what this run read, wrote and reported. Where it cannot be kept, the next run works it out again."""
+    """Keep what this run read, wrote and reported. Where it cannot be kept, the next run works it out again.
+
+    Args:
+        output: the file that it wrote.
+        content: what that file holds, or will; it is read where this is None.
+    """
     with contextlib.suppress(OSError):
         seen = joined(*snapshots)
         for snapshot in snapshots:
             # What changed since it was looked at must not count as seen.
-            alone = [path for path in snapshot.files if not _lies_in(path, snapshot.folders)]
-            if _signatures(alone, snapshot.folders) != snapshot.files:
+            if _signatures(snapshot.alone, snapshot.folders) != snapshot.files:
                 return
+        written = None
+        if output is not None:
+            written = [str(output), _digest(str(output)) if content is None else hashlib.sha256(content).hexdigest()]
         record = {
             "format": _FORMAT,
             "takenAt": seen.taken_at,
             "question": question.words,
             "files": seen.files,
+            "alone": seen.alone,
             "folders": seen.folders,
             "racy": seen.racy,
-            "output": None if output is None else [str(output), _digest(str(output))],
+            "output": written,
             "report": dict(report),
         }
         _write(question, json.dumps(record, ensure_ascii=False, separators=(",", ":")))
@@ -152,14 +172,16 @@ def recollect(question: Question) -> Recollection | None:
         if kept["format"] != _FORMAT or tuple(kept["question"]) != question.words:
             return None
         files: Signatures = kept["files"]
-        folders = tuple(kept["folders"])
-        now = _signatures([path for path in files if not _lies_in(path, folders)], folders)
+        seen = _look(tuple(kept["alone"]), tuple(kept["folders"]))
+        now = seen.files
         if now.keys() != files.keys() or any(not now[path] for path in files if files[path]):
             return None
         if kept["output"] is not None and _digest(kept["output"][0]) != kept["output"][1]:
             return None
         changed = [path for path, known in files.items() if now[path] != known]
-        changed += [path for path, known in kept["racy"].items() if now[path] == files[path] and _digest(path) != known]
+        for path, known in kept["racy"].items():
+            if now[path] == files[path] and (seen.racy.get(path) or _digest(path)) != known:
+                changed.append(path)
         report: dict[str, Any] = kept["report"]
         taken_at = int(kept["takenAt"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
@@ -168,7 +190,7 @@ def recollect(question: Question) -> Recollection | None:
         # By now their times would show a change, so that they need not be read again.
         with contextlib.suppress(OSError):
             _write(question, json.dumps({**kept, "racy": {}}, ensure_ascii=False, separators=(",", ":")))
-    return Recollection(report, taken_at, tuple(changed))
+    return Recollection(report, taken_at, tuple(changed), seen)
 
 
 def forget(question: Question) -> None:
@@ -183,10 +205,6 @@ def _have_settled(files: Signatures, racy: Iterable[str]) -> bool:
 
 def _unsettled(files: Signatures, now: int) -> list[str]:
     return [path for path, of in files.items() if of and now - max(of[1], of[2]) <= SETTLED]
-
-
-def _lies_in(path: str, folders: Sequence[str]) -> bool:
-    return os.path.dirname(path) in folders or path in folders  # noqa: PTH120 - ten thousand, without a Path for each
 
 
 def _signatures(files: Sequence[str], folders: Sequence[str]) -> Signatures:
@@ -235,6 +253,8 @@ def _write(question: Question, text: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.write_text(text, encoding="utf-8")
+        # Some file systems write out at once what replaces a file. A memory that is missing for an instant is none.
+        path.unlink(missing_ok=True)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

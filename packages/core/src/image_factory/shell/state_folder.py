@@ -357,7 +357,6 @@ def _parse_file(folder: Path, model: type[T], name: str) -> Result:
 def _record(content: bytes, file: Path, name: str, model: type[T]) -> T:
     # Not needed, and not imported, where nothing has changed.
     from image_factory.state.codec import read_base, read_image
-    from image_factory.state.record_codec import read_record
 
     text = decode(content, file)
     record: AnyRecord
@@ -366,6 +365,8 @@ def _record(content: bytes, file: Path, name: str, model: type[T]) -> T:
     elif model is BaseState:
         record = read_base(text, str(file))
     else:
+        from image_factory.state.record_codec import read_record
+
         record = read_record(text, str(file), cast("type[RebuildRequest] | type[Hold]", model))
     return _checked(cast("T", record), file, name)
 

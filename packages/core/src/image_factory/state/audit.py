@@ -22,7 +22,7 @@ from pydantic import Field, ValidationError
 from image_factory.errors import InvalidState, Location
 from image_factory.model.enrollment import Record
 from image_factory.model.image_state import Time
-from image_factory.state.yaml_reader import parse_mapping
+from image_factory.state.own_yaml import parse_mapping
 from image_factory.state.yaml_writer import write_mapping
 
 FIRST = 1

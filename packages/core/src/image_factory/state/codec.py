@@ -5,7 +5,7 @@ A file is flat: the fields of configuration, runtime and history stand together 
 `discoveryStatus`, `enrollment` and a managed image's `baseImages` always stand there. Of the
 enrollment's defaults those are written that people look for. An unchanged record keeps its text
 byte for byte; a changed one changes only the fields that differ (`state.edit`). Keys that are no
-field of ours are kept.
+field of ours are kept. YAML's library is imported only where one is written, or read that is not as we write it.
 """
 
 from __future__ import annotations
@@ -29,11 +29,9 @@ from image_factory.model.image_state import (
     ImageRuntime,
     ImageState,
 )
-from image_factory.state.edit import comment_text, edit_text
 from image_factory.state.migrate import VERSION_KEY, migrate
 from image_factory.state.order import BASE_SECTIONS, IMAGE_SECTIONS, UNKNOWN_SECTION, Section
-from image_factory.state.yaml_reader import line_of, parse_mapping
-from image_factory.state.yaml_writer import write_mapping
+from image_factory.state.own_yaml import parse_mapping
 
 State = TypeVar("State", ImageState, BaseState)
 M = TypeVar("M", bound=BaseModel)
@@ -119,6 +117,8 @@ def update_values(
     fresh = _fresh(new, sections)
     if old_text == _fresh(old, sections):
         return fresh
+    from image_factory.state.edit import edit_text
+
     # Aliases may make an edit say something else, and some comments have no place any more: what is
     # said comes before how.
     for keep in (True, False):
@@ -136,6 +136,9 @@ def _says(text: str, values: dict[str, Any], read: Callable[[str], dict[str, Any
 
 
 def _fresh(values: Mapping[str, Any], sections: tuple[Section, ...]) -> str:
+    from image_factory.state.edit import comment_text
+    from image_factory.state.yaml_writer import write_mapping
+
     blocks = []
     left = dict(values)
     for section in sections:
@@ -236,9 +239,11 @@ def _located(load: Callable[[Mapping[str, Any], str], State], text: str, source:
     data = parse_mapping(text, source)
     try:
         return load(data, source)
-    except InvalidField as error:
-        raise error.at(line_of(text, error.path, source)) from error
     except InvalidState as error:
+        from image_factory.state.yaml_reader import line_of
+
+        if isinstance(error, InvalidField):
+            raise error.at(line_of(text, error.path, source)) from error
         if error.location is None or error.location.line is None:
             error.location = Location(source, line_of(text, (VERSION_KEY,), source))
         raise

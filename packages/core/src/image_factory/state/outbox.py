@@ -14,7 +14,7 @@ from typing import Any
 
 from image_factory.errors import InvalidState, Location
 from image_factory.model.event import Event, EventKind
-from image_factory.state.yaml_reader import parse_mapping
+from image_factory.state.own_yaml import parse_mapping
 from image_factory.state.yaml_writer import write_mapping
 
 

@@ -54,6 +54,25 @@ class _Block(NamedTuple):
     is_list: bool
 
 
+def parse_mapping(text: str, source: str) -> dict[str, Any]:
+    """Return the mapping that a document holds; a document of nothing is an empty one.
+
+    Args:
+        text: the file, decoded.
+        source: the file's name, for errors.
+
+    Raises:
+        InvalidState: not YAML, not a mapping, a key twice, or beyond the bounds; with the line.
+    """
+    values = read_own_form(text)
+    if values is None:
+        # Imported, and YAML's library with it, only for what people have written.
+        from image_factory.state.yaml_reader import parse_any_form
+
+        values = parse_any_form(text, source)
+    return values
+
+
 def read_own_form(text: str) -> dict[str, Any] | None:
     """Return the mapping that `text` holds, or None where it is not of the form that we write."""
     if len(text) > MAX_TEXT or text.count("\n") > MAX_LINES or _ODD.search(text):

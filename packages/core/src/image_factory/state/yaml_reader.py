@@ -1,6 +1,7 @@
 """State files' YAML as plain values: libyaml parses, we decide what a scalar means. Pure.
 
-What has the form that we write is read without libyaml (`own_yaml`), with the same result.
+What has the form that we write is read without libyaml (`own_yaml`, which asks this for all else), with the same
+result.
 
 People edit these files by hand, so a plain scalar is a number or a boolean only where writing it
 back gives the same text: `3.10`, `on`, `1e3`, `0x1f`, `12:30:45` and `2024-01-01` stay texts, and
@@ -17,7 +18,7 @@ from typing import Any
 import yaml
 
 from image_factory.errors import InvalidState, Location
-from image_factory.state.own_yaml import MAX_TEXT, read_own_form
+from image_factory.state.own_yaml import MAX_TEXT
 
 MAX_DEPTH = 64
 """Levels of nesting; a record of ours has five. libyaml recurses and would overflow the stack past some 20,000."""
@@ -43,22 +44,8 @@ class _Loader(yaml.CSafeLoader):
         return "tag:yaml.org,2002:map" if kind is yaml.MappingNode else "tag:yaml.org,2002:seq"
 
 
-def parse_mapping(text: str, source: str) -> dict[str, Any]:
-    """Return the mapping that a document holds; a document of nothing is an empty one.
-
-    Args:
-        text: the file, decoded.
-        source: the file's name, for errors.
-
-    Raises:
-        InvalidState: not YAML, not a mapping, a key twice, or beyond the bounds; with the line.
-    """
-    values = read_own_form(text)
-    return parse_any_form(text, source) if values is None else values
-
-
 def parse_any_form(text: str, source: str) -> dict[str, Any]:
-    """Return what `parse_mapping` returns, always by libyaml."""
+    """Return what `own_yaml.parse_mapping` returns, always by libyaml."""
     node = compose(text, source)
     if node is None:
         return {}

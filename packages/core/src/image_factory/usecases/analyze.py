@@ -14,12 +14,12 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
-from image_factory.decide.discovery import Discovery, decide_discovery, tag_pattern, watched_references
+from image_factory.decide.discovery import Discovery, decide_discovery, watched_references
 from image_factory.decide.lifecycle import Transition, rebind
 from image_factory.decide.naming import assign_names
 from image_factory.decide.notices import decide_analysis_event
 from image_factory.errors import Conflict, ImageFactoryError, InvalidDockerfile, NotFound, RemoteError, UserError
-from image_factory.model.enrollment import Enrollment, Kind, Source
+from image_factory.model.enrollment import Enrollment, Kind, Source, tag_pattern
 from image_factory.model.event import Event
 from image_factory.model.image_state import BaseConfiguration, DiscoveryStatus, ImageConfiguration, ImageState
 from image_factory.oci.reference import Repository
