@@ -14,8 +14,9 @@ from image_factory.model.enrollment import Enrollment
 from image_factory.model.settings import KargoSettings
 from image_factory_synth.catalog import Known, catalog
 from image_factory_synth.infrastructure import infrastructure
+from image_factory_synth.project_records import ProjectConfig, ProjectConfigSpec
 from image_factory_synth.receiver_records import Receiver, SecretRef, Sent
-from image_factory_synth.records import ObjectMeta, ProjectConfig, ProjectConfigSpec
+from image_factory_synth.records import ObjectMeta
 from image_factory_synth.versions import KargoVersion
 
 V11 = KargoVersion(1, 11)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -241,6 +243,27 @@ def test_a_second_change_is_planned_alone_too(folder: Folder, monkeypatch: pytes
         planned_alone(folder, monkeypatch)
 
     assert whole(folder.root)[0] == (folder.root / "dist" / OUTPUT).read_bytes()
+
+
+def test_a_file_that_cannot_be_written_stays_as_it_was_and_the_next_run_makes_all_anew(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (folder.root / "dist" / OUTPUT).read_bytes()
+    folder.publish(0, "latest")
+
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("image_factory_synth.patching.replace_file", full)
+        with pytest.raises(OSError, match="No space left"):
+            run(folder.root)
+    left = (folder.root / "dist" / OUTPUT).read_bytes()
+    done = run(folder.root)
+
+    assert left == before
+    assert done.report["written"]
+    assert whole(folder.root)[0] == (folder.root / "dist" / OUTPUT).read_bytes() != before
 
 
 def test_a_change_that_shows_nowhere_renders_nothing(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from image_factory_synth.fields import RefusedByKargo, document
+from image_factory_synth.project_records import ProjectConfig, ProjectConfigSpec
 from image_factory_synth.receiver_records import Receiver, SecretRef, Sent
-from image_factory_synth.records import ObjectMeta, ProjectConfig, ProjectConfigSpec
+from image_factory_synth.records import ObjectMeta
 from image_factory_synth.versions import KargoVersion
 
 SENT = Sent(secret=SecretRef(name="hook"))

@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 from image_factory.errors import UnsafeValue
 from image_factory.model.enrollment import SelectionStrategy
 from image_factory_synth.fields import RefusedByKargo
+from image_factory_synth.project_records import ProjectConfig, ProjectConfigSpec
 from image_factory_synth.records import (
     FreightCreationPolicy,
     ImageSubscription,
     ObjectMeta,
-    ProjectConfig,
-    ProjectConfigSpec,
     Subscription,
     Warehouse,
     WarehouseSpec,

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from image_factory.decide.discovery import tag_pattern
 from image_factory.errors import Conflict
-from image_factory.model.enrollment import Enrollment, Kind, SelectionStrategy, Source, Update
+from image_factory.model.enrollment import Enrollment, Kind, SelectionStrategy, Source, Update, tag_pattern
 from image_factory.model.image_state import BaseState, ImageState
 
 ANY_TAG = ".*"

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from image_factory.model.settings import KargoSettings
-from image_factory_synth.receiver_records import Receiver
-from image_factory_synth.records import (
-    AUTOMATIC,
-    MANAGED_BY,
-    PROJECT_LABEL,
-    PROMOTION_LABEL,
+from image_factory_synth.project_records import (
     Namespace,
-    ObjectMeta,
     Project,
     ProjectConfig,
     ProjectConfigSpec,
     PromotionPolicy,
-    Resource,
     StageSelector,
 )
+from image_factory_synth.receiver_records import Receiver
+from image_factory_synth.records import AUTOMATIC, MANAGED_BY, PROJECT_LABEL, PROMOTION_LABEL, ObjectMeta, Resource
 
 
 def infrastructure(settings: KargoSettings) -> tuple[Resource, ...]:

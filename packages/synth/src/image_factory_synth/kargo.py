@@ -13,11 +13,12 @@ import contextlib
 import hashlib
 import json
 import os
+import selectors
 import subprocess
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from image_factory_synth.library import RenderingFailed, cdk8s_library, library_name
 from image_factory_synth.node import NoNode, find_node
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from image_factory_synth.charts import Chart
 
 SCRIPT = Path(__file__).with_name("render.js")
+_PART = 1 << 20
+"""Bytes that are read at once."""
 _SHOWN = 300
 """Characters of what Node had to say."""
 
@@ -46,15 +49,7 @@ class Cdk8s:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            # Nobody asks it any more: it is ended and waited for, whatever it was at, and its words are dropped.
-            process.kill()
-            for pipe in (process.stdin, process.stdout, process.stderr):
-                if pipe is not None:
-                    with contextlib.suppress(OSError):
-                        pipe.close()
-            process.wait()
+        self._process = None
         self._stack.close()
 
     @cached_property
@@ -92,6 +87,7 @@ class Cdk8s:
             )
         except OSError as error:
             raise RenderingFailed(f"cannot start {node}: {error.strerror}", hint="check JSII_NODE and PATH") from error
+        self._stack.callback(_end, self._process)
 
     def add(self, charts: Sequence[Chart]) -> None:
         """Hand charts over; Node works on them until `finish` asks for the texts.
@@ -119,14 +115,16 @@ class Cdk8s:
         process = self._process
         if process is None:
             raise AssertionError("nothing was added")
-        answer, complaint = process.communicate()
-        charts, self._charts = self._charts, 0
+        answer, complaint = _listen(process)
+        # What it made it would take down piece by piece.
+        process.kill()
         self._process = None
+        charts, self._charts = self._charts, 0
         try:
             texts = json.loads(answer)
         except ValueError:
             texts = None
-        if process.returncode != 0 or not isinstance(texts, list) or len(texts) != charts:
+        if not isinstance(texts, list) or len(texts) != charts:
             raise RenderingFailed(
                 f"cdk8s failed on {process.args[0]!r}: {_last_words(complaint)}",  # type: ignore[index]
                 hint="image-factory synth needs Node 22 or newer; see which one JSII_NODE and PATH give",
@@ -137,6 +135,40 @@ class Cdk8s:
         """Return the YAML text of each chart: `add` and `finish` in one."""
         self.add(charts)
         return self.finish()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End Node, whatever it is at, and wait for that; its words are dropped, since nobody asks it any more."""
+    process.kill()
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
+    process.wait()
+
+
+def _listen(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
+    """Return the line that is Node's answer, and what it complained of; where it ends without one, all that it said.
+
+    Its end is not waited for: `_end` sees to that.
+    """
+    if process.stdin is None or process.stdout is None or process.stderr is None:
+        raise AssertionError("Node was started with pipes")
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.close()
+    said: dict[Any, list[bytes]] = {process.stdout: [], process.stderr: []}
+    with selectors.DefaultSelector() as waiting:
+        for pipe in said:
+            waiting.register(pipe, selectors.EVENT_READ)
+        while waiting.get_map():
+            for key, _ in waiting.select():
+                part = os.read(key.fd, _PART)
+                if not part:
+                    waiting.unregister(key.fileobj)
+                said[key.fileobj].append(part)
+                if key.fileobj is process.stdout and part.endswith(b"\n"):
+                    return b"".join(said[process.stdout]), b"".join(said[process.stderr])
+    return b"".join(said[process.stdout]), b"".join(said[process.stderr])
 
 
 def _last_words(complaint: bytes) -> str:

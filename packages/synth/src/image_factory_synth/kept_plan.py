@@ -1,7 +1,8 @@
 """What the last run planned for each image, kept beside the folder, so that one that changed is planned alone. I/O.
 
 It belongs to one run and to the file that this run wrote: where each chart's text lies in that file is part
-of it. It may be deleted at any time; one that is damaged, or of another run, is none.
+of it. What changed since a plan was kept whole is kept beside it, so that a run that planned one image writes
+little. All may be deleted at any time; what is damaged, or of another run, is none.
 """
 
 from __future__ import annotations
@@ -12,18 +13,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from image_factory.shell.folder import own_folder
-from image_factory.state.images_yaml import ImagesFile
-from image_factory_synth.charts import Plan, resource_key
+from image_factory_synth.charts import Chart, Plan, resource_key
+from image_factory_synth.fields import Document
 from image_factory_synth.rendered import CACHE, replace_file
 from image_factory_synth.schedule import Check
+
+if TYPE_CHECKING:
+    from image_factory.state.images_yaml import ImagesFile
 
 FIRST_CHART = ":first"
 """The name of the chart before all images', which is no image's."""
 _FILE = "plan.json"
-_FORMAT = 1
+_CHANGED = "plan-changed.json"
+MAX_CHANGED = 100
+"""Images that are kept beside a whole plan, before all are kept anew."""
+_FORMAT = 2
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -39,6 +46,10 @@ class KeptImage:
     resources: tuple[str, ...]
     """Kinds and names, such as `Warehouse/web`."""
     notes: tuple[str, ...]
+    planned: str
+    """The digest of its Warehouse without the sources that it watches (`warehouse_digest`)."""
+    watches_sources: bool
+    """Whether it watches any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +72,10 @@ class KeptPlan:
     """By the chart's name, in the order of the file."""
     images: Mapping[str, KeptImage]
     """By name."""
+    whole: int = 0
+    """The run of which a plan is kept whole."""
+    since: tuple[str, ...] = ()
+    """The images that were planned anew since."""
 
 
 def kept_images(plan: Plan, said: ImagesFile) -> dict[str, KeptImage]:
@@ -80,8 +95,16 @@ def kept_images(plan: Plan, said: ImagesFile) -> dict[str, KeptImage]:
             plan.planned.intervals[check.name],
             tuple(map(resource_key, charts[check.name].documents)),
             tuple(notes.get(check.name, ())),
+            warehouse_digest(charts[check.name].documents[0]),
+            len(charts[check.name].documents[0]["spec"]["subscriptions"]) > 1,
         )
     return found
+
+
+def warehouse_digest(document: Document) -> str:
+    """Return what tells a Warehouse from others by all but its sources, the subscriptions behind the first."""
+    subscriptions = document["spec"]["subscriptions"][:1]
+    return Chart("", ({**document, "spec": {**document["spec"], "subscriptions": subscriptions}},)).digest
 
 
 def load_plan(root: Path) -> KeptPlan | None:
@@ -90,30 +113,61 @@ def load_plan(root: Path) -> KeptPlan | None:
         kept = json.loads((root / CACHE / _FILE).read_bytes())
         if kept["format"] != _FORMAT:
             return None
+        renderer, taken_at, whole = kept["renderer"], kept["takenAt"], kept["takenAt"]
+        rows = [kept["charts"], kept["images"]]
+        since: tuple[str, ...] = ()
+        changed = _changed(root)
+        if changed is not None and (changed["whole"], changed["renderer"]) == (whole, renderer):
+            taken_at, since = changed["takenAt"], tuple(changed["images"])
+            rows = [{**charts, **new} for charts, new in zip(rows, (changed["charts"], changed["images"]), strict=True)]
         return KeptPlan(
-            kept["renderer"],
-            kept["takenAt"],
-            {name: KeptChart(digest, size) for name, digest, size in kept["charts"]},
-            {name: _image(name, row) for name, row in kept["images"].items()},
+            renderer,
+            taken_at,
+            {name: KeptChart(*row) for name, row in rows[0].items()},
+            {name: _image(name, row) for name, row in rows[1].items()},
+            whole,
+            since,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def save_plan(root: Path, plan: KeptPlan, taken_at: int) -> None:
-    """Keep the plan of the run that looked at its files then; nothing where the folder cannot be written to."""
-    record = {
-        "format": _FORMAT,
-        "renderer": plan.renderer,
-        "takenAt": taken_at,
-        "charts": [[name, chart.digest, chart.size] for name, chart in plan.charts.items()],
-        "images": {name: _row(image) for name, image in plan.images.items()},
-    }
+def _changed(root: Path) -> dict[str, Any] | None:
+    try:
+        changed: dict[str, Any] = json.loads((root / CACHE / _CHANGED).read_bytes())
+    except FileNotFoundError:
+        return None
+    return changed
+
+
+def save_plan(root: Path, plan: KeptPlan, taken_at: int, changed: Sequence[str] | None = None) -> None:
+    """Keep the plan of the run that looked at its files then; nothing where the folder cannot be written to.
+
+    Args:
+        changed: the images that this run planned anew, where all else of it was kept; None where that is all.
+    """
+    since = None if changed is None else sorted({*plan.since, *changed})
+    if since is not None and len(since) > MAX_CHANGED:
+        since = None
+    record: dict[str, object] = {"renderer": plan.renderer, "takenAt": taken_at}
+    if since is None:
+        record |= {"format": _FORMAT, **_rows(plan, list(plan.charts), list(plan.images))}
+    else:
+        record |= {"whole": plan.whole, **_rows(plan, since, since)}
     with contextlib.suppress(OSError):
         own_folder(root)
         (root / CACHE).mkdir(parents=True, exist_ok=True)
         text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
-        replace_file(root / CACHE / _FILE, text, durable=False)
+        replace_file(root / CACHE / (_FILE if since is None else _CHANGED), text, durable=False)
+        if since is None:
+            (root / CACHE / _CHANGED).unlink(missing_ok=True)
+
+
+def _rows(plan: KeptPlan, charts: Sequence[str], images: Sequence[str]) -> dict[str, object]:
+    return {
+        "charts": {name: (plan.charts[name].digest, plan.charts[name].size) for name in charts},
+        "images": {name: _row(plan.images[name]) for name in images},
+    }
 
 
 def _row(image: KeptImage) -> Sequence[object]:
@@ -125,11 +179,13 @@ def _row(image: KeptImage) -> Sequence[object]:
         image.interval // _MICROSECOND,
         image.resources,
         image.notes,
+        image.planned,
+        image.watches_sources,
     )
 
 
 def _image(name: str, row: Sequence[Any]) -> KeptImage:
-    enrollment, (registry, least, requests, known_since), interval, resources, notes = row
+    enrollment, (registry, least, requests, known_since), interval, resources, notes, planned, watches_sources = row
     check = Check(
         name=name,
         registry=registry,
@@ -137,4 +193,6 @@ def _image(name: str, row: Sequence[Any]) -> KeptImage:
         requests=requests,
         known_since=None if known_since is None else datetime.fromisoformat(known_since),
     )
-    return KeptImage(enrollment, check, interval * _MICROSECOND, tuple(resources), tuple(notes))
+    return KeptImage(
+        enrollment, check, interval * _MICROSECOND, tuple(resources), tuple(notes), planned, watches_sources
+    )

@@ -7,12 +7,11 @@ that its file, its settings and all other files are as they were.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import yaml
 
 from image_factory.model.enrollment import Enrollment
 from image_factory.shell.regular_file import read_regular
@@ -20,11 +19,12 @@ from image_factory.shell.store import Store
 from image_factory.state.layout import BASE_IMAGES, IMAGES, OUTPUT_FILE
 from image_factory_synth.charts import Chart, plan_image_charts, resource_key
 from image_factory_synth.data import merge
-from image_factory_synth.kept_plan import KeptChart, KeptImage, KeptPlan
+from image_factory_synth.folders import folders_inside
+from image_factory_synth.kept_plan import KeptChart, KeptImage, KeptPlan, warehouse_digest
 from image_factory_synth.rendered import replace_file
 from image_factory_synth.report import traffic_report, with_traffic
 from image_factory_synth.schedule import Budget, traffic
-from image_factory_synth.synthesize import BREAK, HEADER, Texts, folders_inside, resources_of
+from image_factory_synth.texts import BREAK, HEADER, Texts, resources_of
 from image_factory_synth.versions import KargoVersion
 
 if TYPE_CHECKING:
@@ -35,16 +35,27 @@ if TYPE_CHECKING:
     from image_factory_synth.synthesize import Renderer
 
 
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_SOURCES = re.compile(r"\n *- git:\n")
+"""Where the sources of a Warehouse begin, among its subscriptions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """What a run made of the last one's file."""
+    """What is to become of the last run's file."""
 
     texts: Texts
+    content: bytes = field(repr=False)
+    """Of the file."""
+    is_new: bool
+    """Whether it differs from what the file holds."""
     report: dict[str, Any]
     plan: KeptPlan = field(repr=False)
+    planned: tuple[str, ...]
+    """The images that were planned anew."""
+
+    def write(self) -> None:
+        """Write the file."""
+        replace_file(self.texts.output, self.content)
 
 
 def patch(
@@ -57,12 +68,12 @@ def patch(
     dry_run: bool = False,
     providers: Providers | None = None,
 ) -> Patch | None:
-    """Write what changes for the images whose state changed since the last run; None where that does not suffice.
+    """Return what changes for the images whose state changed since the last run; None where that does not suffice.
 
     Args:
         last: what is remembered of that run.
         kept: what it planned.
-        dry_run: write nothing.
+        dry_run: nothing will be written.
         providers: what plugins say of sources and builds.
 
     Raises:
@@ -84,30 +95,33 @@ def patch(
         return None
     output = root / settings.dist_dir / OUTPUT_FILE
     old = read_regular(output)
-    pieces = _pieces(old, kept)
-    if pieces is None:
+    places = _places(old, kept)
+    if places is None:
         return None
-    before = {name: pieces[name].decode() for name in names}
+    before = {name: old[places[name]].decode() for name in names}
     if alone:
-        todos = [_alone(chart, before[chart.name]) for chart in plan.charts]
+        changed = [chart for chart in plan.charts if images[chart.name].planned != kept.images[chart.name].planned]
+        todos = [_alone(chart, kept.images[chart.name], before[chart.name]) for chart in changed]
     else:
         todos = [_Todo(chart) for chart in plan.charts if chart.digest != kept.charts[chart.name].digest]
     after = _rendered(todos, renderer)
     if after is None:
         return None
     charts = dict(kept.charts)
-    for name, (digest, text) in after.items():
-        pieces[name] = text.encode()
-        charts[name] = KeptChart(digest, len(pieces[name]))
-    new = HEADER.encode() + BREAK.encode().join(pieces.values()) if after else old
-    if new != old and not dry_run:
-        replace_file(output, new)
+    texts = {name: text.encode() for name, (_, text) in after.items()}
+    for name, (digest, _) in after.items():
+        charts[name] = KeptChart(digest, len(texts[name]))
+    new = _spliced(old, places, texts)
+    is_new = any(text != old[places[name]] for name, text in texts.items())
     found = replace(kept, charts=charts, images={**kept.images, **images})
     changes = _changes(before, {name: text for name, (_, text) in after.items()})
     return Patch(
-        Texts(output, old.decode(), new.decode(), changes["changed"]),
-        _report(last.report, changes, found, rendered=len(after), written=new != old and not dry_run),
+        Texts(output, old, new, changes["changed"]),
+        new,
+        is_new,
+        _report(last.report, changes, found, rendered=len(after), written=is_new and not dry_run),
         found,
+        names,
     )
 
 
@@ -119,38 +133,46 @@ class _Todo:
     rest: str = ""
     """The text of the others."""
     sources: str = ""
-    """How the text of the first one ends, as it is to end again: with the sources that are watched."""
+    """How the text of the first one is to end: with the sources that it watches, the last of its subscriptions."""
+
+    @property
+    def can_be_joined(self) -> bool:
+        """Whether the sources can be written behind the first one: its subscriptions are the last that it says."""
+        first = self.chart.documents[0]
+        return not self.sources or ([*first][-1], [*first["spec"]][-1]) == ("spec", "subscriptions")
 
 
-def _alone(chart: Chart, old: str) -> _Todo | None:
-    """Return the Warehouse that is planned anew, with the sources that it watches; None where it is what it was."""
+def _alone(chart: Chart, kept: KeptImage, old: str) -> _Todo | None:
+    """Return the Warehouse that is planned anew, and what stays of the chart's text: its sources, and what follows.
+
+    None where the text does not show where its sources begin.
+    """
     first, _, rest = old.partition(f"\n{BREAK}")
-    before = yaml.load(first, _Loader)  # noqa: S506 - both are safe loaders
-    (planned,) = chart.documents
-    subscriptions = [*planned["spec"]["subscriptions"], *before["spec"]["subscriptions"][1:]]
-    after = {**planned, "spec": {**planned["spec"], "subscriptions": subscriptions}}
-    if after == before:
-        return None
-    return _Todo(Chart(chart.name, (after,)), rest, _sources_of(f"{first}\n" if rest else first))
-
-
-def _sources_of(text: str) -> str:
-    _, found, sources = text.partition("\n    - git:\n")
-    return found + sources
+    if not kept.watches_sources:
+        return _Todo(chart, rest)
+    first = f"{first}\n" if rest else first
+    begin = _SOURCES.search(first)
+    return None if begin is None else _Todo(chart, rest, first[begin.start() :])
 
 
 def _rendered(todos: Sequence[_Todo | None], renderer: Renderer) -> dict[str, tuple[str, str]] | None:
-    """Return each chart's digest and text by its name; None where a text is not what it has to be."""
-    waiting = [todo for todo in todos if todo is not None]
-    if not waiting:
+    """Return each chart's digest and text by its name; None where a text cannot be put together."""
+    if not todos:
         return {}
+    waiting = [todo for todo in todos if todo is not None and todo.can_be_joined]
+    if len(waiting) < len(todos):
+        return None
     renderer.add([todo.chart for todo in waiting])
     found: dict[str, tuple[str, str]] = {}
     for todo, text in zip(waiting, renderer.finish(), strict=True):
-        if _sources_of(text) != todo.sources and todo.sources:
-            return None
+        whole = text
+        if todo.sources:
+            column = todo.sources[: todo.sources.index("-")]
+            if f"{column}- image:\n" not in text:
+                return None
+            whole = text.removesuffix("\n") + todo.sources
         # Part of a chart has a digest that no chart has, so that the next whole run renders all of it.
-        found[todo.chart.name] = todo.chart.digest, f"{text}{BREAK}{todo.rest}" if todo.rest else text
+        found[todo.chart.name] = todo.chart.digest, f"{whole}{BREAK}{todo.rest}" if todo.rest else whole
     return found
 
 
@@ -215,7 +237,14 @@ def _image(chart: Chart, plan: Plan, before: KeptImage, *, alone: bool) -> KeptI
         resources += before.resources[1:]
         notes = before.notes if set(notes) <= set(before.notes) else notes
     check = next(check for check in planned.checks if check.name == chart.name)
-    return KeptImage(before.enrollment, check, planned.intervals[chart.name], resources, notes)
+    return replace(
+        before,
+        check=check,
+        interval=planned.intervals[chart.name],
+        resources=resources,
+        notes=notes,
+        planned=warehouse_digest(chart.documents[0]),
+    )
 
 
 def _is_as_planned(images: Mapping[str, KeptImage], plan: Plan, kept: KeptPlan) -> bool:
@@ -234,15 +263,27 @@ def _is_as_planned(images: Mapping[str, KeptImage], plan: Plan, kept: KeptPlan) 
     )
 
 
-def _pieces(old: bytes, kept: KeptPlan) -> dict[str, bytes] | None:
-    """Return the text of each chart of the file, by its name, in their order."""
+def _places(old: bytes, kept: KeptPlan) -> dict[str, slice] | None:
+    """Return where the text of each chart lies in the file, by its name, in their order; None where it cannot be so."""
     at = len(HEADER.encode())
     gap = len(BREAK.encode())
-    pieces: dict[str, bytes] = {}
+    places: dict[str, slice] = {}
     for name, chart in kept.charts.items():
-        pieces[name] = old[at : at + chart.size]
+        places[name] = slice(at, at + chart.size)
         at += chart.size + gap
-    return pieces if at - gap == len(old) else None
+    return places if at - gap == len(old) else None
+
+
+def _spliced(old: bytes, places: Mapping[str, slice], texts: Mapping[str, bytes]) -> bytes:
+    """Return the file with these texts in their charts' places."""
+    if not texts:
+        return old
+    whole, at = memoryview(old), 0
+    parts: list[bytes | memoryview] = []
+    for name in sorted(texts, key=lambda name: places[name].start):
+        parts += [whole[at : places[name].start], texts[name]]
+        at = places[name].stop
+    return b"".join([*parts, whole[at:]])
 
 
 def _changes(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, tuple[str, ...]]:

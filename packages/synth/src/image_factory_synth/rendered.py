@@ -51,7 +51,8 @@ def replace_file(path: Path, content: str | bytes, *, durable: bool = True) -> N
     """Write a file, text as UTF-8, so that at every instant it is whole, old or new.
 
     Args:
-        durable: so that it is whole after a power cut, too; what is only kept need not be.
+        durable: so that it is whole after a power cut, too; what is only kept need not be, and may be missing
+            for an instant.
     """
     import tempfile  # and random with it: not needed where Node is started early
 
@@ -69,6 +70,9 @@ def replace_file(path: Path, content: str | bytes, *, durable: bool = True) -> N
             os.umask(mask)
             mode = 0o666 & ~mask
         Path(name).chmod(mode)
+        if not durable:
+            # Some file systems write out at once what replaces a file.
+            path.unlink(missing_ok=True)
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

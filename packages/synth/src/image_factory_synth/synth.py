@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from image_factory.shell.run_memory import Recollection
     from image_factory_synth.differences import Difference
     from image_factory_synth.stages import Providers
-    from image_factory_synth.synthesize import BudgetOf, Renderer, Texts
+    from image_factory_synth.synthesize import BudgetOf, Renderer
+    from image_factory_synth.texts import Texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def synth(
         overrides: flags by the setting's path, such as `kargo.namespace`; None is no flag.
         budgets: what tells the budgets of registries, for the folder and its settings; called where there is
             work to do.
-        plugins: what loads the plugins that know sources and builds; called where             work to do.
+        plugins: what loads the plugins that know sources and builds; called where there is work to do.
         renderer: what makes YAML of charts; cdk8s, in a Node of its own, where it is None.
 
     Raises:
@@ -152,13 +153,17 @@ def _synth(
     from image_factory.shell.settings import find_root, load_settings
     from image_factory.state.layout import BASE_IMAGES, IMAGES, REQUESTS, SETTINGS_FILE
     from image_factory_synth.kept_plan import load_plan, save_plan
-    from image_factory_synth.synthesize import synthesize
 
     root = find_root(folder, environ, cwd)
     settings = load_settings(root, environ, flags, cwd=cwd)
     state = root / settings.state_dir
     shown = [state / REQUESTS] if settings.catalog.enabled else []
-    before = look([root / SETTINGS_FILE, root / settings.images_file], [state / IMAGES, state / BASE_IMAGES, *shown])
+    files = (str(root / SETTINGS_FILE), str(root / settings.images_file))
+    folders = tuple(map(str, (state / IMAGES, state / BASE_IMAGES, *shown)))
+    if last is not None and (last.seen.alone, last.seen.folders) == (files, folders):
+        before = last.seen
+    else:
+        before = look(map(Path, files), map(Path, folders))
     budget_of = None if budgets is None else _asked_later(budgets, root, settings)
     providers = None if plugins is None else _LoadedLater(plugins, root, settings)
     kept = None if last is None else load_plan(root)
@@ -167,10 +172,14 @@ def _synth(
 
         patched = patch(root, settings, renderer, last, kept, dry_run=dry_run, providers=providers)
         if patched is not None:
-            if not dry_run or patched.texts.old == patched.texts.new:
-                remember(question, [before], patched.report, patched.texts.output)
-                save_plan(root, patched.plan, before.taken_at)
+            if not dry_run or not patched.is_new:
+                # What is kept is of the file to come: where that cannot be written, the next run makes all anew.
+                with _meanwhile(patched.write if patched.is_new else None):
+                    remember(question, [before], patched.report, patched.texts.output, patched.content)
+                    save_plan(root, patched.plan, before.taken_at, patched.planned)
             return Run(patched.report, patched.texts)
+    from image_factory_synth.synthesize import synthesize  # not needed where single images are planned
+
     synthesis = synthesize(
         root, settings, renderer, dry_run=dry_run, budget_of=budget_of, providers=providers, ahead=ahead
     )
@@ -180,6 +189,30 @@ def _synth(
         if synthesis.plan is not None:
             save_plan(root, synthesis.plan, before.taken_at)
     return Run(found, synthesis.texts)
+
+
+@contextlib.contextmanager
+def _meanwhile(work: Callable[[], None] | None) -> Iterator[None]:
+    """Have `work`, which waits for the disk, done beside the block; its error is raised at the block's end."""
+    import threading
+
+    errors: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            if work is not None:
+                work()
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            errors.append(error)
+
+    thread = threading.Thread(target=guarded)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+    if errors:
+        raise errors[0]
 
 
 class _LoadedLater:

@@ -20,23 +20,20 @@ from image_factory.state.layout import OUTPUT_FILE
 from image_factory.usecases.outcome import Failed, Skipped
 from image_factory_synth.charts import Chart, Plan, infrastructure_chart, plan_charts
 from image_factory_synth.data import Inventory, merge
+from image_factory_synth.folders import folders_inside
 from image_factory_synth.kept_plan import FIRST_CHART, KeptChart, KeptImage, KeptPlan, kept_images
 from image_factory_synth.rendered import load_rendered, replace_file, save_rendered
 from image_factory_synth.schedule import Budget, Traffic, traffic
+from image_factory_synth.texts import BREAK, HEADER, Texts, resources_of
 from image_factory_synth.versions import KargoVersion
 from image_factory_synth.warehouses import Note, Planned
 
 if TYPE_CHECKING:
     from image_factory.shell.read_ahead import ReadAhead
-    from image_factory_synth.differences import Difference
     from image_factory_synth.stages import Providers
 
-HEADER = "# Written by image-factory synth from images.yaml and state/. The next run undoes what is changed here.\n"
 BudgetOf = Callable[[Repository], Budget | None]
 """Who knows what a repository's registry takes from us in a day; None where nobody does."""
-BREAK = "---\n"
-"""What stands between two charts of the output."""
-_STATE_DIR, _DIST_DIR = (str(Settings.model_fields[name].default) for name in ("state_dir", "dist_dir"))
 _TOGETHER = 25
 """Charts that are handed over at once."""
 
@@ -56,34 +53,6 @@ class Renderer(Protocol):
     def finish(self) -> list[str]:
         """Return the text of each chart that was added, in their order."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Texts:
-    """The output before and after a run."""
-
-    output: Path
-    old: str | None = field(repr=False)
-    """None where there was none."""
-    new: str = field(repr=False)
-    changed: tuple[str, ...]
-    """Resources that stand in both and differ."""
-
-    def diff(self) -> str:
-        """Return what changes in the file as a unified diff; empty where nothing does."""
-        import difflib
-
-        name = self.output.name
-        old = (self.old or "").splitlines(keepends=True)
-        before = name if self.old is not None else "/dev/null"
-        return "".join(difflib.unified_diff(old, self.new.splitlines(keepends=True), before, name))
-
-    def differences(self) -> dict[str, tuple[Difference, ...]]:
-        """Return the fields that change, by resource."""
-        from image_factory_synth.differences import differences
-
-        before, after = resources_of(self.old or ""), resources_of(self.new)
-        return {key: differences(before[key], after[key]) for key in self.changed}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,24 +191,6 @@ def synthesize(
     )
 
 
-def folders_inside(root: Path, settings: Settings) -> tuple[str, str]:
-    """Return the folders of the state and of our output, as they lie below `root` in the repository."""
-    return _inside(root, settings.state_dir, _STATE_DIR), _inside(root, settings.dist_dir, _DIST_DIR)
-
-
-def _inside(root: Path, folder: str, usual: str) -> str:
-    """Return a folder's path from the root on; one of a flag or a variable is absolute.
-
-    Args:
-        usual: where it lies in the repository when it is read or written elsewhere for this once.
-    """
-    whole = Path(os.path.abspath(root / folder))  # noqa: PTH100 - resolve() follows links
-    base = Path(os.path.abspath(root))  # noqa: PTH100
-    if whole.is_relative_to(base):
-        return str(whole.relative_to(base))
-    return usual if Path(folder).is_absolute() else folder
-
-
 def _setting_notes(root: Path, settings: Settings, *, watched: bool) -> Iterator[Note]:
     """Yield what is to be said of settings.
 
@@ -371,17 +322,3 @@ class _Rendering:
         names = (FIRST_CHART, *(chart.name for chart in plan.charts[1:]))
         charts = {name: KeptChart(digest, sizes[digest]) for name, digest in zip(names, self._digests, strict=True)}
         return KeptPlan(self._renderer.name, 0, charts, images)
-
-
-def resources_of(text: str) -> dict[str, str]:
-    """Return the documents of an output by kind and name; a document of neither stands by itself."""
-    found: dict[str, str] = {}
-    for number, part in enumerate(text.split(f"\n{BREAK}") if text else ()):
-        kind = name = ""
-        for line in part.splitlines():
-            if line.startswith("kind: "):
-                kind = line.removeprefix("kind: ")
-            elif line.startswith("  name: ") and not name:
-                name = line.removeprefix("  name: ").strip("\"'")
-        found[f"{kind}/{name}" if kind and name else f"document {number + 1}"] = part.rstrip("\n")
-    return found
