@@ -139,3 +139,20 @@ def test_what_is_not_there_is_not_found(github: GitHubServer, path: str) -> None
     answer = httpx.get(github.url + path, headers={"Authorization": f"Bearer {TOKEN}"})
 
     assert answer.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "lacks"),
+    [
+        pytest.param("/actions/workflows/build.yml/dispatches", {"inputs": {}}, "ref", id="a dispatch"),
+        pytest.param("/git/refs", {"ref": "refs/heads/x"}, "sha", id="a ref"),
+        pytest.param("/pulls", {"title": "x", "head": "x"}, "base", id="a pull request"),
+    ],
+)
+def test_what_a_request_has_to_hold_and_does_not_is_refused(
+    client: httpx.Client, path: str, body: dict[str, object], lacks: str
+) -> None:
+    refused = client.post(path, json=body)
+
+    assert refused.status_code == 422
+    assert f'"{lacks}" wasn\'t supplied' in refused.json()["message"]

@@ -157,3 +157,18 @@ def test_lists_come_in_pages_and_trees_by_keys(gitlab: GitLabServer, client: htt
 @pytest.mark.parametrize("path", ["/api/v4/projects/acme%2F..", "/api/v4/projects/none", "/api/v4/x", "/x"])
 def test_what_is_not_there_is_not_found(gitlab: GitLabServer, path: str) -> None:
     assert httpx.get(gitlab.url + path, headers={"PRIVATE-TOKEN": TOKEN}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "lacks"),
+    [
+        pytest.param("/repository/commits", {"commit_message": "x"}, "branch", id="a commit"),
+        pytest.param("/merge_requests", {"source_branch": "x"}, "target_branch", id="a merge request"),
+    ],
+)
+def test_what_a_request_has_to_hold_and_does_not_is_refused(
+    client: httpx.Client, path: str, body: dict[str, object], lacks: str
+) -> None:
+    refused = client.post(path, json=body)
+
+    assert (refused.status_code, f"{lacks} is missing" in refused.text) == (400, True)

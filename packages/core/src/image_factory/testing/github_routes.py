@@ -35,6 +35,13 @@ class Refusal(Exception):
         self.status, self.message, self.errors = status, message, errors
 
 
+class _Given(dict[str, Any]):
+    """A request's body; what it has to hold and does not is refused."""
+
+    def __missing__(self, key: str) -> Any:
+        raise Refusal(422, f'Invalid request.\n\n"{key}" wasn\'t supplied.')
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A status with JSON, or with plain text, or with neither."""
@@ -88,6 +95,10 @@ class Asked:
         return found, {"Link": f'{link.format(number + 1)}"next", {link.format(last)}"last"'}
 
 
+def _given(body: Any) -> Any:
+    return _Given(body) if isinstance(body, dict) else body
+
+
 def answer(
     owner: GitHubServer,
     base: str,
@@ -114,7 +125,7 @@ def answer(
     if not (folder / "HEAD").is_file():
         raise Refusal(404, "Not Found")
     urls = shapes.Urls(base, owner.url, match[1])
-    asked = Asked(owner, urls, Git(folder, is_exact=True), method, path, query, headers, body)
+    asked = Asked(owner, urls, Git(folder, is_exact=True), method, path, query, headers, _given(body))
     rest = match[2] or ""
     for route_method, pattern, respond in _ROUTES:
         found = re.fullmatch(pattern, rest)

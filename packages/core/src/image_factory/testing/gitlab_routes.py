@@ -41,6 +41,13 @@ class Refusal(Exception):
         self.status, self.message = status, message
 
 
+class _Given(dict[str, Any]):
+    """A request's body; what it has to hold and does not is refused."""
+
+    def __missing__(self, key: str) -> Any:
+        raise Refusal(400, f"{key} is missing")
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A status with JSON, or with bytes, or with neither."""
@@ -112,6 +119,10 @@ class Asked:
         return found, told
 
 
+def _given(body: Any) -> Any:
+    return _Given(body) if isinstance(body, dict) else body
+
+
 def answer(owner: GitLabServer, request: Request, path: str, body: Any) -> Answer:
     """Return the answer to one request; `path` is below /api/v4, still quoted.
 
@@ -123,7 +134,7 @@ def answer(owner: GitLabServer, request: Request, path: str, body: Any) -> Answe
     folder = owner.repositories.folder / f"{project}.git"
     if match is None or ".." in project or not (folder / "HEAD").is_file():
         raise Refusal(404, "404 Project Not Found")
-    asked = Asked(owner, project, Git(folder, is_exact=True), path, request.query, body)
+    asked = Asked(owner, project, Git(folder, is_exact=True), path, request.query, _given(body))
     for method, pattern, respond in _ROUTES:
         found = re.fullmatch(pattern, match[2])
         if found is not None and method == request.method:
