@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import re
 import shutil
@@ -22,7 +21,7 @@ from image_factory.state.codec import dump_base
 from image_factory_synth.library import RenderingFailed
 from image_factory_synth.node import NoNode, find_node
 from image_factory_synth.schedule import Budget
-from image_factory_synth.synth import _without_collection, synth
+from image_factory_synth.synth import synth
 from image_factory_synth.synthesize import BudgetOf
 
 try:
@@ -151,15 +150,6 @@ def test_the_first_run_has_state_parsed_by_another_process(folder: Path, monkeyp
 
     assert "Warehouse/node" in run.report["added"]
     assert run.text == expected
-
-
-def test_the_collector_does_not_look_at_all_that_was_made_at_the_end_of_a_run() -> None:
-    with _without_collection():
-        assert not gc.isenabled()
-        made: list[object] = [[]]
-
-    assert gc.isenabled()
-    assert any(found is made for found in gc.get_objects(generation=2))
 
 
 def test_budgets_are_asked_for_where_there_is_work_alone(folder: Path) -> None:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import contextlib
-import gc
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +12,7 @@ from image_factory.model.image_state import BaseConfiguration, BaseState
 from image_factory.shell import state_folder
 from image_factory.shell.read_ahead import Parsed, ReadAhead
 from image_factory.shell.state_cache import StateCache, content_digest, signature_of
-from image_factory.shell.state_folder import check_place, collector_paused, decode, read_folder, read_text
+from image_factory.shell.state_folder import check_place, decode, read_folder, read_text
 from image_factory.state.codec import dump_base
 from image_factory.state.own_yaml import parse_mapping
 
@@ -150,30 +148,6 @@ def test_what_was_parsed_ahead_is_kept_whole_by_a_later_reading(tmp_path: Path) 
     again = read_folder(tmp_path, BaseState, cache).records
     (tmp_path / "node.yaml").unlink()  # what is built now comes from the cache
     assert dict(again) == {name: base(name) for name in ("alpine", "node", "redis")}
-
-
-@pytest.mark.parametrize("enabled", [True, False])
-def test_the_collector_is_as_it_was_afterwards(enabled: bool) -> None:
-    before = gc.isenabled()
-    try:
-        (gc.enable if enabled else gc.disable)()
-        with contextlib.suppress(ZeroDivisionError), collector_paused():
-            assert not gc.isenabled()
-            raise ZeroDivisionError
-        assert gc.isenabled() is enabled
-        assert gc.get_freeze_count() == 0
-    finally:
-        (gc.enable if before else gc.disable)()
-
-
-def test_what_others_have_frozen_stays_frozen() -> None:
-    gc.freeze()
-    try:
-        with collector_paused():
-            pass
-        assert gc.get_freeze_count() > 0
-    finally:
-        gc.unfreeze()
 
 
 def test_a_text_that_is_not_utf_8_is_told_with_its_line(tmp_path: Path) -> None:

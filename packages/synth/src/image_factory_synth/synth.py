@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import gc
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from image_factory.shell.collector import collector_paused
 from image_factory.shell.folder import is_folder
 from image_factory.shell.run_memory import Question, ask, look, recollect, remember
 from image_factory_synth.report import Report, report, unchanged
@@ -89,7 +89,7 @@ def synth(
     from image_factory_synth.kargo import Cdk8s
     from image_factory_synth.rendered import is_anything_kept
 
-    with _without_collection(), contextlib.ExitStack() as stack:
+    with collector_paused(), contextlib.ExitStack() as stack:
         ahead = None
         cdk8s = stack.enter_context(Cdk8s())
         if last is not None:
@@ -118,22 +118,6 @@ def _read_ahead(root: Path) -> ReadAhead:
     from image_factory.shell.read_ahead import ReadAhead
 
     return ReadAhead([root / "state" / folder for folder in ("images", "base-images")])
-
-
-@contextlib.contextmanager
-def _without_collection() -> Iterator[None]:
-    """Keep the collector from looking again and again through records that all stay: a fifth of the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            # What was made is put where the collector looks rarely, else it would look at all of it now.
-            if gc.get_freeze_count() == 0:
-                gc.freeze()
-                gc.unfreeze()
-            gc.enable()
 
 
 def _synth(

@@ -8,14 +8,12 @@ JSON when it is first asked for.
 
 from __future__ import annotations
 
-import gc
 import os
 import stat
 import sys
 import threading
 import time
 from collections.abc import Callable, Collection, ItemsView, Iterator, Mapping, Sequence, ValuesView
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import repeat
 from pathlib import Path
@@ -25,6 +23,7 @@ from pydantic import ValidationError
 
 from image_factory.errors import ImageFactoryError, InvalidState, Location, NotFound, UnsafeValue
 from image_factory.model.image_state import BaseState, ImageState
+from image_factory.shell.collector import collector_paused
 from image_factory.shell.state_cache import (
     CachedFile,
     Signature,
@@ -134,25 +133,6 @@ class Records(Mapping[str, T]):
 
     def __repr__(self) -> str:
         return f"Records({list(self._files)})"
-
-
-@contextmanager
-def collector_paused() -> Iterator[None]:
-    """Keep Python's cycle collector from running while much is made and nothing is dropped.
-
-    It would look at all that there is again and again: half of the time for 10,000 records. What was
-    made is then put where the collector looks rarely, as it would be after a few of its rounds.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            if gc.get_freeze_count() == 0:
-                gc.freeze()
-                gc.unfreeze()
-            gc.enable()
 
 
 def read_folder(
