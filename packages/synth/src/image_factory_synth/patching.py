@@ -54,8 +54,9 @@ class Patch:
     """The images that were planned anew."""
 
     def write(self) -> None:
-        """Write the file."""
-        replace_file(self.texts.output, self.content)
+        """Write the file, where it is to be another."""
+        if self.is_new:
+            replace_file(self.texts.output, self.content)
 
 
 def patch(

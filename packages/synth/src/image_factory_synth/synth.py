@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from image_factory.shell.collector import collector_paused
 from image_factory.shell.folder import is_folder
+from image_factory.shell.meanwhile import meanwhile
 from image_factory.shell.run_memory import Question, ask, look, recollect, remember
 from image_factory_synth.report import Report, report, unchanged
 
@@ -158,7 +159,7 @@ def _synth(
         if patched is not None:
             if not dry_run or not patched.is_new:
                 # What is kept is of the file to come: where that cannot be written, the next run makes all anew.
-                with _meanwhile(patched.write if patched.is_new else None):
+                with meanwhile(patched.write):
                     remember(question, [before], patched.report, patched.texts.output, patched.content)
                     save_plan(root, patched.plan, before.taken_at, patched.planned)
             return Run(patched.report, patched.texts)
@@ -173,30 +174,6 @@ def _synth(
         if synthesis.plan is not None:
             save_plan(root, synthesis.plan, before.taken_at)
     return Run(found, synthesis.texts)
-
-
-@contextlib.contextmanager
-def _meanwhile(work: Callable[[], None] | None) -> Iterator[None]:
-    """Have `work`, which waits for the disk, done beside the block; its error is raised at the block's end."""
-    import threading
-
-    errors: list[BaseException] = []
-
-    def guarded() -> None:
-        try:
-            if work is not None:
-                work()
-        except BaseException as error:  # noqa: BLE001 - raised again below
-            errors.append(error)
-
-    thread = threading.Thread(target=guarded)
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join()
-    if errors:
-        raise errors[0]
 
 
 class _LoadedLater:

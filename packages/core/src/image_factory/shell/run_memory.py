@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from image_factory.shell.folder import find_folder, own_folder
+from image_factory.shell.meanwhile import meanwhile
 from image_factory.shell.regular_file import open_regular
 
 SETTLED = 2_000_000_000
@@ -133,15 +134,20 @@ def remember(
         output: the file that it wrote.
         content: what that file holds, or will; it is read where this is None.
     """
+    written: list[str] = []
+
+    def digest() -> None:
+        if output is not None:
+            found = _digest(str(output)) if content is None else hashlib.sha256(content).hexdigest()
+            written.extend((str(output), found))
+
     with contextlib.suppress(OSError):
         seen = joined(*snapshots)
-        for snapshot in snapshots:
+        with meanwhile(digest):
             # What changed since it was looked at must not count as seen.
-            if _signatures(snapshot.alone, snapshot.folders) != snapshot.files:
-                return
-        written = None
-        if output is not None:
-            written = [str(output), _digest(str(output)) if content is None else hashlib.sha256(content).hexdigest()]
+            is_as_seen = all(_signatures(each.alone, each.folders) == each.files for each in snapshots)
+        if not is_as_seen:
+            return
         record = {
             "format": _FORMAT,
             "takenAt": seen.taken_at,
@@ -150,7 +156,7 @@ def remember(
             "alone": seen.alone,
             "folders": seen.folders,
             "racy": seen.racy,
-            "output": written,
+            "output": written or None,
             "report": dict(report),
         }
         _write(question, json.dumps(record, ensure_ascii=False, separators=(",", ":")))
@@ -172,11 +178,19 @@ def recollect(question: Question) -> Recollection | None:
         if kept["format"] != _FORMAT or tuple(kept["question"]) != question.words:
             return None
         files: Signatures = kept["files"]
-        seen = _look(tuple(kept["alone"]), tuple(kept["folders"]))
+        output, *written = kept["output"] or [None]
+        found: list[str] = []
+
+        def digest() -> None:
+            if output is not None:
+                found.append(_digest(output))
+
+        with meanwhile(digest):
+            seen = _look(tuple(kept["alone"]), tuple(kept["folders"]))
         now = seen.files
         if now.keys() != files.keys() or any(not now[path] for path in files if files[path]):
             return None
-        if kept["output"] is not None and _digest(kept["output"][0]) != kept["output"][1]:
+        if found != written:
             return None
         changed = [path for path, known in files.items() if now[path] != known]
         for path, known in kept["racy"].items():
