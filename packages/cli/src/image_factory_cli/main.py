@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import gc
-import os
 import sys
 
 _PERSON = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
@@ -25,8 +24,9 @@ def main() -> None:
     # A command makes much, drops little of it in cycles, and ends: looking for those as often as Python does
     # takes a tenth of its time.
     gc.set_threshold(200_000, 20, 100)
-    # What watches pydantic's validation is looked for among all that is installed, and is of no use to a command.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    from image_factory_cli.pydantic_plugins import leave_out_plugins
+
+    leave_out_plugins()
     from image_factory_cli.group import run
 
     try:
