@@ -158,7 +158,7 @@ def save_plan(root: Path, plan: KeptPlan, taken_at: int, changed: Sequence[str] 
         own_folder(root)
         (root / CACHE).mkdir(parents=True, exist_ok=True)
         text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
-        replace_file(root / CACHE / (_FILE if since is None else _CHANGED), text, durable=False)
+        replace_file(root / CACHE / (_FILE if since is None else _CHANGED), text, may_be_missing=True)
         if since is None:
             (root / CACHE / _CHANGED).unlink(missing_ok=True)
 

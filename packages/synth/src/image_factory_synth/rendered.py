@@ -44,15 +44,17 @@ def save_rendered(root: Path, renderer: str, charts: Mapping[str, str]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         record = {"format": _FORMAT, "renderer": renderer, "charts": charts}
         text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
-        replace_file(folder / _FILE, text, durable=False)
+        replace_file(folder / _FILE, text, may_be_missing=True)
 
 
-def replace_file(path: Path, content: str | bytes, *, durable: bool = True) -> None:
+def replace_file(path: Path, content: str | bytes, *, may_be_missing: bool = False) -> None:
     """Write a file, text as UTF-8, so that at every instant it is whole, old or new.
 
+    The disk is not waited for. Where a power cut leaves less than was written, the next run finds by the file's
+    digest that it is not what was written, and makes all anew.
+
     Args:
-        durable: so that it is whole after a power cut, too; what is only kept need not be, and may be missing
-            for an instant.
+        may_be_missing: for an instant, as what is only kept may be.
     """
     import tempfile  # and random with it: not needed where Node is started early
 
@@ -62,15 +64,12 @@ def replace_file(path: Path, content: str | bytes, *, durable: bool = True) -> N
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
         if mode is None:
             mask = os.umask(0)
             os.umask(mask)
             mode = 0o666 & ~mask
         Path(name).chmod(mode)
-        if not durable:
+        if may_be_missing:
             # Some file systems write out at once what replaces a file.
             path.unlink(missing_ok=True)
         Path(name).replace(path)
