@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import json
+import zlib
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from image_factory.errors import InvalidSettings, NotFound, UserError
+from image_factory.errors import InvalidSettings, NotFound
 from image_factory.model.settings import Settings
-from image_factory.shell.folder import own_folder
+from image_factory.shell.folder import CACHE_FOLDER, own_folder
 from image_factory.shell.settings import check_settings, find_root, load_settings, variables
-from image_factory.shell.text_cache import keep
+from image_factory.shell.state_cache import code_stamp, content_digest
 
 
 @pytest.fixture
@@ -177,59 +179,16 @@ def test_a_ca_file_starts_from_the_folder(
     assert registries["b.example"].ca_file is None
 
 
-# --- what is remembered of config.yaml -----------------------------------------------------------------------
-
-
-@pytest.fixture
-def no_parser(monkeypatch: pytest.MonkeyPatch) -> None:
-    def parse(text: str, file: str, error: type[UserError]) -> None:
-        raise AssertionError(f"{file} is parsed")
-
-    monkeypatch.setattr("image_factory.state.yaml_parser.parse_tree", parse)
-
-
-CONFIG = "stateDir: there  # ours\nwatch: {publicInterval: 2d}\nplugins: {acme: {on: [1, 2.5, null, ü]}}\n"
-
-
-def test_a_config_that_is_what_it_was_is_not_parsed_again(folder: Path, request: pytest.FixtureRequest) -> None:
-    own_folder(folder)
-    (folder / "config.yaml").write_text(CONFIG)
-    first = load_settings(folder, {}, {})
-
-    request.getfixturevalue("no_parser")
-
-    assert load_settings(folder, {}, {}) == first
-    assert first.plugins == {"acme": {"on": [1, 2.5, None, "ü"]}}
-
-
-def test_a_config_that_has_changed_is_read(folder: Path) -> None:
-    own_folder(folder)
-    (folder / "config.yaml").write_text(CONFIG)
-    load_settings(folder, {}, {})
-
-    (folder / "config.yaml").write_text(CONFIG.replace("2d", "3d"))
-
-    assert load_settings(folder, {}, {}).watch.public_interval == timedelta(days=3)
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["stateDir: 1\n", "statDir: x\n", "watch: {publicInterval: x}\n", "- a\n", "a: [\n", "stateDir: a\nstateDir: b\n"],
-)
-def test_what_is_wrong_with_a_config_is_said_each_time(folder: Path, text: str) -> None:
-    own_folder(folder)
+def test_config_is_believed_and_nothing_beside_it(folder: Path) -> None:
+    """It says who may order emergencies and where credentials go, and what is committed is what was looked at."""
+    text = "commit: {push: false}\nemergency: {actors: [alice]}\n"
     (folder / "config.yaml").write_text(text)
-
-    first, second = (check_settings(folder, {}, {})[1:] for _ in range(2))
-
-    assert any(first)
-    assert [list(map(str, each)) for each in first] == [list(map(str, each)) for each in second]
-
-
-def test_what_is_remembered_is_checked_again(folder: Path) -> None:
-    """Whoever can write there can write a config.yaml too; it is no reason for a traceback."""
     own_folder(folder)
-    (folder / "config.yaml").write_text(CONFIG)
-    keep(folder, "settings.json", CONFIG, b'{"stateDir": 1}')
+    forged = b'{"commit": {"push": true}, "emergency": {"actors": ["mallory"]}}'
+    header = {"stamp": code_stamp(), "text": content_digest(text.encode()), "checksum": zlib.crc32(forged)}
+    for name in ("settings.json", "config.json"):
+        (folder / CACHE_FOLDER / name).write_bytes(json.dumps(header).encode() + b"\n" + forged)
 
-    assert load_settings(folder, {}, {}).state_dir == "there"
+    settings = load_settings(folder, {}, {})
+
+    assert (settings.commit.push, settings.emergency.actors) == (False, ("alice",))

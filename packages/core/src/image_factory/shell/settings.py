@@ -7,7 +7,6 @@ directory, those of config.yaml from the folder.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ from image_factory.errors import ImageFactoryError, InvalidSettings, Location, N
 from image_factory.model.settings import Settings
 from image_factory.shell.folder import find_folder, is_folder
 from image_factory.shell.regular_file import read_regular
-from image_factory.shell.text_cache import keep, recall
 from image_factory.state.field_problems import Subject, check_record, fields_of, find_unknown_keys
 from image_factory.state.layout import IMAGES_FILE, SETTINGS_FILE
 from image_factory.state.settings_yaml import SettingsFile, read_settings
@@ -32,7 +30,6 @@ log = logging.getLogger("image_factory.settings")
 IMAGES_VARIABLE = "IMAGES_YAML"
 """Another name for IMAGE_FACTORY_IMAGES_FILE."""
 PREFIX = "IMAGE_FACTORY_"
-_CACHE = "settings.json"
 _PATHS = frozenset({"imagesFile", "stateDir", "distDir"})
 
 
@@ -172,29 +169,7 @@ def _read_file(path: Path) -> SettingsFile:
         hint = "put a readable file in its place"
         problem = InvalidSettings(f"cannot be read: {error.strerror}", hint=hint, location=Location(str(path)))
         return SettingsFile(problems=(problem,))
-    return _remembered(path.parent, text) or _read_text(path, text)
-
-
-def _remembered(root: Path, text: str) -> SettingsFile | None:
-    """Return what config.yaml says if it says what it did when it was last read, and was right then."""
-    body = recall(root, _CACHE, text)
-    if body is None:
-        return None
-    try:
-        values = json.loads(body)
-        Settings.model_validate(values, by_alias=True, by_name=False)
-    except ValueError:
-        return None
-    return SettingsFile(values)
-
-
-def _read_text(path: Path, text: str) -> SettingsFile:
-    said = read_settings(text, str(path))
-    if not said.problems and not said.warnings:
-        body = json.dumps(said.values)
-        if json.loads(body) == said.values:
-            keep(path.parent, _CACHE, text, body.encode())
-    return said
+    return read_settings(text, str(path))
 
 
 def _variables(model: type[BaseModel], path: tuple[str, ...]) -> Iterator[Variable]:

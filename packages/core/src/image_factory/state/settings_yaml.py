@@ -13,6 +13,7 @@ from typing import Any
 from image_factory.errors import ImageFactoryError, InvalidSettings, Location
 from image_factory.model.settings import Settings
 from image_factory.state.field_problems import Subject, check_record, find_unknown_keys
+from image_factory.state.yaml_parser import parse_tree
 from image_factory.state.yaml_tree import MapNode, to_value
 
 
@@ -32,9 +33,6 @@ def read_settings(text: str, file: str) -> SettingsFile:
     Args:
         file: how messages name the file.
     """
-    # Not imported, and YAML's library with it, where what was last read is remembered.
-    from image_factory.state.yaml_parser import parse_tree
-
     try:
         root = parse_tree(text, file, InvalidSettings)
     except InvalidSettings as broken:
